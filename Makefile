@@ -1,0 +1,117 @@
+# Everything a checkout can do. Each target installs what it needs first: see scripts/run, requirements/.
+# Run as root (sudo make ...): the lab makes namespaces and taps, and missing Debian packages are installed.
+
+SITE ?= dr-two-nic
+LAB  ?= default
+export SITE LAB HOST NIC
+
+# where the lab of this name keeps what Ansible needs to reach its hosts
+CACHE         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/linuxha-lvs
+LAB_INVENTORY ?= $(CACHE)/labs/$(LAB)/inventory.yml
+
+# Ansible looks for collections by name: this link makes the checkout one
+COLLECTION := build/collections/ansible_collections/linuxha/lvs
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
+
+CONTROLLER := scripts/run controller
+TEST       := scripts/run test
+PHASE      := @scripts/phase
+LAB_CLI    := @$(CONTROLLER) env PYTHONPATH=plugins/module_utils python -m _lab.cli
+
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+##@ See it work
+.PHONY: demo demo-down site
+demo: $(COLLECTION) ## boot the lab, build the site, crash the master, print the measured outage; leaves the lab up
+	$(LAB_CLI) demo
+
+demo-down: ## end the demo's lab, leave nothing behind
+	$(LAB_CLI) down
+
+site: $(COLLECTION) ## build SITE (default dr-two-nic) in the lab; ARGS="--check --diff" and the like go to Ansible
+	@$(CONTROLLER) ansible-playbook -i playbooks/inventories/$(SITE) -i $(LAB_INVENTORY) $(ARGS) playbooks/site.yml
+
+##@ The lab: SITE=, LAB= (several can run side by side), HOST=, NIC=, ARGS=
+LAB_VERBS := up down status ssh crash boot freeze thaw pull plug partition heal netem
+.PHONY: $(LAB_VERBS:%=lab-%)
+lab-up: ## boot a host for every host of SITE
+lab-down: ## end the lab: processes, namespace, taps, files
+lab-status: ## its hosts, and how each is
+lab-ssh: ## a shell on HOST
+lab-crash: ## HOST loses its power
+lab-boot: ## HOST is switched on again
+lab-freeze: ## HOST stands still
+lab-thaw: ## and goes on
+lab-pull: ## pull the cable out of NIC of HOST
+lab-plug: ## plug it in again
+lab-partition: ## cut HOST off from the others
+lab-heal: ## end every partition
+lab-netem: ## loss and delay on NIC of HOST
+$(LAB_VERBS:%=lab-%): lab-%: $(COLLECTION)
+	$(LAB_CLI) $* $(ARGS)
+
+##@ Tests
+.PHONY: test test-fast lint docs-lint sanity importer molecule pytest unit integration bench
+test: lint docs-lint sanity importer molecule pytest ## all that CI runs, pytest last
+
+test-fast: lint unit ## lint and unit tests, under a minute
+
+LINTERS := shellcheck ruff mypy yamllint ansible-lint
+.PHONY: $(LINTERS)
+lint: $(LINTERS) ## shellcheck, ruff, mypy, yamllint, ansible-lint (production); each is a target as well
+shellcheck:
+	$(PHASE) $@ $(TEST) $@ .ci/run $(filter-out %.py,$(wildcard scripts/*))
+ruff:
+	$(PHASE) $@ $(TEST) $@ check --quiet --output-format concise .
+mypy: $(COLLECTION)
+	$(PHASE) $@ $(TEST) $@
+yamllint:
+	$(PHASE) $@ $(TEST) $@ --strict .
+ansible-lint: $(COLLECTION)
+	$(PHASE) $@ $(TEST) $@ -q --nocolor
+
+docs-lint: $(COLLECTION) ## the plugins' documentation and the changelog's fragments
+	$(PHASE) antsibull-docs $(TEST) antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck \
+	    --validate-collection-refs self .
+	$(PHASE) antsibull-changelog $(TEST) antsibull-changelog lint
+
+sanity: ## ansible-test sanity over the built collection, without an ignore
+	$(PHASE) sanity $(TEST) scripts/sanity
+
+importer: ## what the registry would say of the built collection; a warning fails
+	$(PHASE) importer $(TEST) scripts/importer
+
+molecule: $(COLLECTION) ## the scenario `default` in a lab of its own
+	$(PHASE) molecule $(TEST) molecule test -s default
+
+pytest: $(COLLECTION) ## unit and integration tests in one run
+	$(PHASE) pytest $(TEST) python -m pytest $(ARGS)
+
+unit: $(COLLECTION) ## unit tests: no root, no kernel
+	$(PHASE) unit $(TEST) python -m pytest tests/unit $(ARGS)
+
+integration: $(COLLECTION) ## tests against this machine's kernel, in network namespaces; needs root
+	$(PHASE) integration $(TEST) python -m pytest tests/integration $(ARGS)
+
+bench: $(COLLECTION) ## the figures, beside keepalived's and ipvsadm's; written to build/bench
+	$(PHASE) bench $(TEST) python -m pytest tests/bench $(ARGS)
+
+##@ The house
+.PHONY: changelog format clean help
+changelog: ## turn the fragments into CHANGELOG.md, under the version in galaxy.yml
+	@$(TEST) antsibull-changelog release --update-existing --reload-plugins
+
+format: ## what ruff can mend by itself
+	@$(TEST) ruff check --fix --quiet .
+
+clean: ## forget what was built here; the lab's images and Python environments stay in ~/.cache/linuxha-lvs
+	@rm -rf build .ansible tests/output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(COLLECTION):
+	@mkdir -p $(@D) && ln -sfn ../../../.. $@
+
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
