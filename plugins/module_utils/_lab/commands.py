@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: the linuxha.lvs developers
+"""Running the tools the lab is made of (ip, bridge, ssh-keygen, debootstrap) without a shell."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import Sequence
+
+from .errors import LabError
+
+#: command -> Debian package that brings it
+TOOLS = {
+    "linux.uml": "user-mode-linux",
+    "debootstrap": "debootstrap",
+    "mkfs.ext4": "e2fsprogs",
+    "ip": "iproute2",
+    "bridge": "iproute2",
+    "ethtool": "ethtool",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "depmod": "kmod",
+    "nc": "netcat-openbsd",
+    "apt-ftparchive": "apt-utils",
+}
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing_packages() -> list[str]:
+    """Debian packages to install before a lab can run, sorted."""
+    return sorted({package for tool, package in TOOLS.items() if shutil.which(tool, path=_PATH) is None})
+
+
+def run(argv: Sequence[str], stdin: str = "", check: bool = True) -> str:
+    """Run a tool and return its standard output. LabError carries its last words when it fails."""
+    process = subprocess.run(
+        argv,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": _PATH, "LC_ALL": "C", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
+    )
+    if check and process.returncode != 0:
+        words = (process.stderr.strip() or process.stdout.strip()).splitlines()[-8:]
+        raise LabError(f"{' '.join(argv)} ended with {process.returncode}:\n  " + "\n  ".join(words))
+    return process.stdout

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: the linuxha.lvs developers
+"""One guest as a process: boot, crash, freeze, console. A process group is a whole machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Callable
+
+from . import network
+from .errors import LabError
+from .plan import Guest, Plan
+
+KERNEL = "/usr/bin/linux.uml"
+_SSH_PORT = 22
+
+# A rebooting UML kernel executes its own argv[0] with every tap still open, and the taps are busy then.
+# So argv[0] is this script: it closes what was left open and becomes the kernel again, same process id.
+_STARTER = f"""\
+#!/usr/bin/python3
+import os, sys
+os.closerange(3, 4096)
+os.execv("{KERNEL}", sys.argv)
+"""
+
+
+def guest_dir(directory: Path, guest: Guest) -> Path:
+    """Where one guest's disk, seed, console log and pid are."""
+    return directory / "hosts" / guest.name
+
+
+def pid_of(directory: Path, guest: Guest) -> int | None:
+    """Process id (and group id) of the running guest, None when it is down.
+
+    The command line is compared as well: after a crash the id may belong to a stranger.
+    """
+    try:
+        pid = int((guest_dir(directory, guest) / "pid").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if _umid(directory, guest).encode() in command else None
+
+
+def state_of(directory: Path, guest: Guest) -> str:
+    """``running``, ``frozen`` or ``down``."""
+    pid = pid_of(directory, guest)
+    if pid is None:
+        return "down"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "down"
+    process_state = stat.rpartition(")")[2].split()[0]
+    return {"T": "frozen", "Z": "down"}.get(process_state, "running")
+
+
+def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
+    """Start the guest's kernel, detached from this process; its first disk is a copy-on-write file over `base`."""
+    place = guest_dir(directory, guest)
+    uml_dir = place / "uml"
+    shutil.rmtree(uml_dir, ignore_errors=True)
+    uml_dir.mkdir(parents=True)
+    starter = place / "kernel"
+    starter.write_text(_STARTER)
+    starter.chmod(0o755)
+    nics = [
+        f"vec{number}:transport=tap,ifname={port.tap},mac={port.mac}" for number, port in enumerate(guest.ports)
+    ]
+    argv = [
+        *("ip", "netns", "exec", plan.namespace, str(starter)),
+        _umid(directory, guest),
+        f"uml_dir={uml_dir}",
+        f"mem={plan.memory_mb}M",
+        f"ubd0={place / 'disk.cow'},{base}",
+        f"ubd1r={place / 'seed.tar'}",
+        *("root=/dev/ubda", "rw", "quiet", "net.ifnames=0", "con=null", "con0=null,fd:1"),
+        *nics,
+    ]
+    with open(place / "console.log", "ab") as console:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            start_new_session=True,
+            close_fds=True,
+            cwd=place,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(place), "TMPDIR": _memory_dir(plan, place)},
+        )
+    # ip netns exec replaces itself by the kernel, so this id is the kernel's, and its group's.
+    (place / "pid").write_text(f"{process.pid}\n")
+
+
+def kill(directory: Path, guest: Guest) -> bool:
+    """Power off as a pulled plug does: SIGKILL to the whole group. False when it was down already."""
+    pid = pid_of(directory, guest)
+    if pid is None:
+        return False
+    os.killpg(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        _reap(pid)
+        if state_of(directory, guest) == "down":
+            return True
+        time.sleep(0.01)
+    raise LabError(f"host {guest.name} (process {pid}) did not end within 10 s of SIGKILL")
+
+
+def set_frozen(directory: Path, guest: Guest, frozen: bool) -> None:
+    """Stop the machine's clockwork (SIGSTOP) or let it go on (SIGCONT)."""
+    pid = pid_of(directory, guest)
+    if pid is None:
+        raise LabError(f"host {guest.name} is down; boot it first")
+    os.killpg(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+
+def wait_until_up(
+    directory: Path, plan: Plan, guests: list[Guest], timeout_s: float, progress: Callable[[str], None]
+) -> None:
+    """Return when every guest's sshd has greeted. LabError shows the console's end of the one that did not."""
+    waiting = list(guests)
+    started = time.monotonic()
+    while waiting:
+        for guest in list(waiting):
+            if _greets(plan, guest):
+                waiting.remove(guest)
+                progress(f"{guest.name} is up after {time.monotonic() - started:.0f} s")
+            elif pid_of(directory, guest) is None or state_of(directory, guest) == "down":
+                raise LabError(f"host {guest.name} ended while booting{console_tail(directory, guest)}")
+        if waiting and time.monotonic() - started > timeout_s:
+            names = ", ".join(guest.name for guest in waiting)
+            raise LabError(
+                f"no answer from {names} within {timeout_s:.0f} s{console_tail(directory, waiting[0])}"
+            )
+        time.sleep(0.2)
+
+
+def console_tail(directory: Path, guest: Guest, lines: int = 15) -> str:
+    """The last lines of the guest's console, indented, with where the rest is."""
+    log = guest_dir(directory, guest) / "console.log"
+    try:
+        text = log.read_text(errors="replace").replace("\r", "")
+    except OSError:
+        text = ""
+    tail = [line for line in text.splitlines() if line.strip()][-lines:]
+    return f"; the last lines of its console ({log}):\n  " + ("\n  ".join(tail) or "(empty)")
+
+
+def _greets(plan: Plan, guest: Guest) -> bool:
+    address = guest.management_address.partition("/")[0]
+    with network.socket_in(plan.namespace) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect((address, _SSH_PORT))
+            return probe.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+
+def _umid(directory: Path, guest: Guest) -> str:
+    return f"umid={directory.name}.{guest.name}"
+
+
+def _memory_dir(plan: Plan, place: Path) -> str:
+    """A directory for the file that is the guest's memory: /dev/shm unless it is too small for the lab."""
+    needed = plan.memory_mb * len(plan.guests) * 2**20
+    try:
+        usage = os.statvfs("/dev/shm")
+        if usage.f_blocks * usage.f_frsize >= needed:
+            return "/dev/shm"
+    except OSError:
+        pass
+    return str(place)
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass  # not our child: whoever started it, or init, collects it

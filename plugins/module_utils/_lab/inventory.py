@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: the linuxha.lvs developers
+"""From a site's inventory variables to the hosts of a lab (pure).
+
+What the inventory does not say about NICs is derived from what the roles are told: a director's VRRP
+interface, a real server's VIP interface, `ansible_host` as the address.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Iterable, Mapping, Sequence
+
+from .errors import LabError
+
+DEFAULT_NIC = "eth0"
+CLIENT = "client"
+_VIRTUAL = ("lo", "tunl0")
+
+
+def lab_hosts(
+    names: Sequence[str],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    real_servers: Iterable[str],
+    lab_only: Sequence[Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """The `hosts` option of the module `lab`: every host of the inventory, then the lab-only ones.
+
+    `lab_only` has the same shape ({name, nics: [{name, addresses, segment, gateway}]}); None means one
+    client in the first host's network, at the highest address that nobody uses.
+    """
+    serving = set(real_servers)
+    hosts = [_host(name, hostvars[name], name in serving) for name in names if not _is_local(hostvars[name])]
+    if not hosts:
+        raise LabError("the inventory has no hosts to boot (hosts with a local connection are left out)")
+    extra = [_client(hosts, _vips(hostvars[name] for name in names))] if lab_only is None else lab_only
+    return hosts + [{**host, "lab_only": True} for host in extra]
+
+
+def _host(name: str, variables: Mapping[str, Any], serving: bool) -> dict[str, Any]:
+    nics = variables.get("lab_nics")
+    if nics is None:
+        nics = _derived_nics(name, variables)
+    address = str(variables.get("ansible_host") or name)
+    return {
+        "name": name,
+        "nics": [dict(nic) for nic in nics],
+        "web_ports": list(variables.get("lab_web_ports") or ([80] if serving else [])),
+        "aliases": [address] if address != name else [],
+    }
+
+
+def _derived_nics(name: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    interfaces = [str(word) for word in _interfaces(variables)]
+    first = next((word for word in interfaces if word not in _VIRTUAL), DEFAULT_NIC)
+    address = str(variables.get("ansible_host") or "")
+    try:
+        network = ipaddress.ip_interface(f"{ipaddress.ip_address(address)}/{variables.get('lab_prefix') or 24}")
+    except ValueError:
+        raise LabError(
+            f"host {name}: ansible_host is {address!r}, not an address, so the lab cannot tell the host's NICs; "
+            "say them with lab_nics: [{name: ens33, addresses: [192.0.2.10/24]}]"
+        ) from None
+    others = [word for word in dict.fromkeys(interfaces) if word not in (*_VIRTUAL, first)]
+    return [{"name": first, "addresses": [str(network)]}] + [{"name": word, "addresses": []} for word in others]
+
+
+def _interfaces(variables: Mapping[str, Any]) -> Iterable[Any]:
+    own = variables.get("director_host_vrrp_instances") or {}
+    for instance in variables.get("director_vrrp_instances") or ():
+        interface = {**instance, **(own.get(instance.get("name")) or {})}.get("interface")
+        if interface:
+            yield interface
+    if variables.get("real_server_interface"):
+        yield variables["real_server_interface"]
+    if variables.get("real_server_vip_interface"):
+        # Alone it does not carry the server's own address: that is another NIC's.
+        if not variables.get("real_server_interface"):
+            yield DEFAULT_NIC
+        yield variables["real_server_vip_interface"]
+
+
+def _vips(all_variables: Iterable[Mapping[str, Any]]) -> set[str]:
+    vips = set()
+    for variables in all_variables:
+        for instance in variables.get("director_vrrp_instances") or ():
+            for line in instance.get("virtual_ipaddress") or ():
+                vips.add(str(line).split()[0].partition("/")[0])
+    return vips
+
+
+def _client(hosts: Sequence[Mapping[str, Any]], vips: set[str]) -> dict[str, Any]:
+    used = set(vips)
+    for host in hosts:
+        for nic in host["nics"]:
+            used.update(str(text).partition("/")[0] for text in nic.get("addresses") or ())
+            used.add(str(nic.get("gateway")))
+    for nic in hosts[0]["nics"]:
+        for text in nic.get("addresses") or ():
+            network = ipaddress.ip_interface(text).network
+            for offset in range(2, min(network.num_addresses, 250)):
+                address = network[-offset]
+                if str(address) not in used:
+                    segment = nic.get("segment")
+                    return {
+                        "name": CLIENT,
+                        "nics": [
+                            {
+                                "name": DEFAULT_NIC,
+                                "addresses": [f"{address}/{network.prefixlen}"],
+                                **({"segment": segment} if segment else {}),
+                            }
+                        ],
+                    }
+    raise LabError("no free address for the lab's client in the first host's network; say lab_only_hosts")
+
+
+def _is_local(variables: Mapping[str, Any]) -> bool:
+    return variables.get("ansible_connection") == "local"
