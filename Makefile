@@ -5,9 +5,9 @@ SITE ?= dr-two-nic
 LAB  ?= default
 export SITE LAB HOST NIC
 
-# where the lab of this name keeps what Ansible needs to reach its hosts
+# where the lab says how its hosts are reached: an inventory to put behind the site's own
 CACHE         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/linuxha-lvs
-LAB_INVENTORY ?= $(CACHE)/labs/$(LAB)/inventory.yml
+LAB_INVENTORY := $(CACHE)/labs/$(LAB)/inventory
 
 # Ansible looks for collections by name: this link makes the checkout one
 COLLECTION := build/collections/ansible_collections/linuxha/lvs
@@ -16,6 +16,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 CONTROLLER := scripts/run controller
 TEST       := scripts/run test
 PHASE      := @scripts/phase
+PLAYBOOK   := $(CONTROLLER) ansible-playbook -i playbooks/inventories/$(SITE)
 LAB_CLI    := @$(CONTROLLER) env PYTHONPATH=plugins/module_utils python -m _lab.cli
 
 MAKEFLAGS += --no-print-directory
@@ -31,26 +32,27 @@ demo-down: ## end the demo's lab, leave nothing behind
 	$(LAB_CLI) down
 
 site: $(COLLECTION) ## build SITE (default dr-two-nic) in the lab; ARGS="--check --diff" and the like go to Ansible
-	@$(CONTROLLER) ansible-playbook -i playbooks/inventories/$(SITE) -i $(LAB_INVENTORY) $(ARGS) playbooks/site.yml
+	@$(PLAYBOOK) -i $(LAB_INVENTORY) $(ARGS) playbooks/site.yml
 
 ##@ The lab: SITE=, LAB= (several can run side by side), HOST=, NIC=, ARGS=
-LAB_VERBS := up down status ssh crash boot freeze thaw pull plug partition heal netem
-.PHONY: $(LAB_VERBS:%=lab-%)
-lab-up: ## boot a host for every host of SITE
+LAB_VERBS := down status ssh crash boot freeze thaw pull plug partition heal netem
+.PHONY: lab-up $(LAB_VERBS:%=lab-%)
+lab-up: $(COLLECTION) ## boot a host for every host of SITE
+	@$(PLAYBOOK) $(ARGS) playbooks/lab_up.yml
 lab-down: ## end the lab: processes, namespace, taps, files
 lab-status: ## its hosts, and how each is
-lab-ssh: ## a shell on HOST
+lab-ssh: ## a shell on HOST; ARGS is a command to run there instead
 lab-crash: ## HOST loses its power
 lab-boot: ## HOST is switched on again
 lab-freeze: ## HOST stands still
 lab-thaw: ## and goes on
 lab-pull: ## pull the cable out of NIC of HOST
 lab-plug: ## plug it in again
-lab-partition: ## cut HOST off from the others
-lab-heal: ## end every partition
-lab-netem: ## loss and delay on NIC of HOST
+lab-partition: ## cut HOST="a b ..." off from the others
+lab-heal: ## end every partition, plug in every cable
+lab-netem: ## ARGS="--loss PERCENT --delay-ms MS" on NIC of HOST; without ARGS back to normal
 $(LAB_VERBS:%=lab-%): lab-%: $(COLLECTION)
-	$(LAB_CLI) $* $(ARGS)
+	$(LAB_CLI) $* $(HOST) $(NIC) $(ARGS)
 
 ##@ Tests
 .PHONY: test test-fast lint docs-lint sanity importer molecule pytest unit integration bench
@@ -88,17 +90,18 @@ importer: ## what the registry would say of the built collection; a warning fail
 molecule: $(COLLECTION) ## the scenario `default` in a lab of its own
 	$(PHASE) molecule $(TEST) molecule test -s default
 
+# pytest tells its own time, and its closing line is to be the last
 pytest: $(COLLECTION) ## unit and integration tests in one run
-	$(PHASE) pytest $(TEST) python -m pytest $(ARGS)
+	@$(TEST) python -m pytest $(ARGS)
 
 unit: $(COLLECTION) ## unit tests: no root, no kernel
-	$(PHASE) unit $(TEST) python -m pytest tests/unit $(ARGS)
+	@$(TEST) python -m pytest tests/unit $(ARGS)
 
 integration: $(COLLECTION) ## tests against this machine's kernel, in network namespaces; needs root
-	$(PHASE) integration $(TEST) python -m pytest tests/integration $(ARGS)
+	@$(TEST) python -m pytest tests/integration $(ARGS)
 
 bench: $(COLLECTION) ## the figures, beside keepalived's and ipvsadm's; written to build/bench
-	$(PHASE) bench $(TEST) python -m pytest tests/bench $(ARGS)
+	@$(TEST) python -m pytest tests/bench $(ARGS)
 
 ##@ The house
 .PHONY: changelog format clean help
