@@ -211,6 +211,4 @@ def parse_timeouts(attrs: dict[int, bytes]) -> Timeouts:
 def parse_info(attrs: dict[int, bytes]) -> Info:
     """The attributes of the answer to GET_INFO; the version is one byte a part."""
     version = read_u32(attrs[_INFO_VERSION])
-    return Info(
-        (version >> 16 & 0xFF, version >> 8 & 0xFF, version & 0xFF), read_u32(attrs[_INFO_CONN_TAB_SIZE])
-    )
+    return Info((version >> 16 & 0xFF, version >> 8 & 0xFF, version & 0xFF), read_u32(attrs[_INFO_CONN_TAB_SIZE]))

@@ -103,9 +103,7 @@ def pack_attr(kind: int, payload: bytes) -> bytes:
     """
     length = _NLATTR.size + len(payload)
     if length > 0xFFFF:
-        raise ValueError(
-            f"attribute {kind & _NLA_TYPE_MASK}: {len(payload)} bytes do not fit a netlink attribute"
-        )
+        raise ValueError(f"attribute {kind & _NLA_TYPE_MASK}: {len(payload)} bytes do not fit a netlink attribute")
     return _NLATTR.pack(length, kind) + payload + b"\0" * (-length % 4)
 
 

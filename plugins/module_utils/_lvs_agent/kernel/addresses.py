@@ -1,0 +1,89 @@
+# Copyright (c) 2026 The linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses as plain data, and what has to change for an interface to hold the wanted ones; pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+# rtnetlink(7), rt_scope_t; any other number is spelled as one
+SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address on an interface, as ``ip address`` shows it.
+
+    ``label`` is "" for IPv6, which has none. For IPv6 the kernel derives ``scope`` from the address.
+    """
+
+    address: str
+    prefixlen: int
+    label: str = ""
+    scope: str = "global"
+    noprefixroute: bool = False
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether it is an IPv6 address."""
+        return ":" in self.address
+
+    def __str__(self) -> str:
+        label = f" label {self.label}" if self.label else ""
+        flag = " noprefixroute" if self.noprefixroute else ""
+        return f"{self.address}/{self.prefixlen} scope {self.scope}{label}{flag}"
+
+
+class AddressPlan(NamedTuple):
+    """What to delete and then to add."""
+
+    delete: list[Address]
+    add: list[Address]
+
+
+def wanted_address(text: str, label: str, scope: str, noprefixroute: bool) -> Address:
+    """The normalised form of ADDRESS or ADDRESS/PREFIX (a whole host without one); label and scope are for IPv4.
+
+    Raises ValueError with a sentence for what cannot be an interface's address.
+    """
+    try:
+        parsed = ipaddress.ip_interface(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an address such as 192.168.1.100/24: {error}") from error
+    if parsed.ip.is_multicast or parsed.ip.is_unspecified:
+        raise ValueError(f"{text!r} cannot be the address of an interface")
+    address, prefixlen = str(parsed.ip), parsed.network.prefixlen
+    if parsed.version == 4:
+        return Address(address, prefixlen, label, scope, noprefixroute)
+    return Address(address, prefixlen, "", _ipv6_scope(parsed.ip), noprefixroute)
+
+
+def _ipv6_scope(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """RFC 4291 and ipv6_addr_scope() in the kernel."""
+    if address.is_loopback:
+        return "host"
+    if address.is_link_local:
+        return "link"
+    return "site" if address in ipaddress.ip_network("fec0::/10") else "global"
+
+
+def plan_addresses(current: Iterable[Address], wanted: Iterable[Address], retired: Collection[str] = ()) -> AddressPlan:
+    """Compare what an interface has with what it should have.
+
+    A wanted address that is there with another prefix, label, scope or flag is deleted and added. ``retired`` are
+    addresses (without prefix) that must not stay, unless wanted. Everything else is left alone.
+    """
+    plan = AddressPlan([], [])
+    current, wanted = list(current), list(wanted)
+    by_address = {address.address: address for address in wanted}
+    for have in current:
+        want = by_address.get(have.address)
+        if (want is None and have.address in retired) or (want is not None and want != have):
+            plan.delete.append(have)
+    plan.add.extend(want for want in wanted if want not in current)
+    return plan

@@ -1,0 +1,110 @@
+# Copyright (c) 2026 The linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ICMP echo to several hosts at once (RFC 792, RFC 4443)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING
+
+from .errors import KernelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ECHO = struct.Struct("!BBHHH")
+_REQUEST: dict[int, int] = {socket.AF_INET: 8, socket.AF_INET6: 128}
+_REPLY: dict[int, int] = {socket.AF_INET: 0, socket.AF_INET6: 129}
+
+
+class EchoError(KernelError):
+    """No echo can be sent from here at all."""
+
+
+def checksum(data: bytes) -> int:
+    """The Internet checksum (RFC 1071) of an even number of bytes."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def pack_echo(family: int, ident: int, seq: int) -> bytes:
+    """An echo request without data. For IPv6 the kernel fills in the checksum (RFC 3542)."""
+    message = _ECHO.pack(_REQUEST[family], 0, 0, ident, seq)
+    if family == socket.AF_INET6:
+        return message
+    return _ECHO.pack(_REQUEST[family], 0, checksum(message), ident, seq)
+
+
+def is_reply(family: int, packet: bytes, ident: int) -> bool:
+    """Whether what a raw socket received is the reply to our request; IPv4 delivers the IP header too."""
+    start = (packet[0] & 0x0F) * 4 if family == socket.AF_INET else 0
+    if len(packet) < start + _ECHO.size:
+        return False
+    kind, _code, _sum, got, _seq = _ECHO.unpack_from(packet, start)
+    return bool(kind == _REPLY[family] and got == ident)
+
+
+def answering(addresses: Iterable[str], tries: int = 2, wait_seconds: float = 1.0) -> set[str]:
+    """Those of the numeric addresses that answer, within ``tries`` times ``wait_seconds`` for all together.
+
+    Raises EchoError when no raw socket can be opened (CAP_NET_RAW), socket.gaierror for what is no address.
+    """
+    targets = {address: _resolve(address) for address in addresses}
+    ident = os.getpid() & 0xFFFF
+    silent = dict(targets)
+    sockets: dict[int, socket.socket] = {}
+    try:
+        for family in {family for family, _target in targets.values()}:
+            sockets[family] = _raw_socket(family)
+        for attempt in range(tries):
+            for family, target in silent.values():
+                # An error means no route, or a neighbour known to be dead: it stays silent.
+                with contextlib.suppress(OSError):
+                    sockets[family].sendto(pack_echo(family, ident, attempt), target)
+            deadline = time.monotonic() + wait_seconds
+            while silent and (left := deadline - time.monotonic()) > 0:
+                _collect(sockets, silent, ident, left)
+    finally:
+        for sock in sockets.values():
+            sock.close()
+    return set(targets) - set(silent)
+
+
+def _collect(
+    sockets: dict[int, socket.socket], silent: dict[str, tuple[int, tuple[str, int]]], ident: int, wait: float
+) -> None:
+    """Take out of ``silent`` who answers next, waiting no longer than ``wait`` seconds."""
+    by_descriptor = {sock.fileno(): family for family, sock in sockets.items()}
+    for descriptor in select.select(list(by_descriptor), [], [], wait)[0]:
+        family = by_descriptor[descriptor]
+        packet, sender = sockets[family].recvfrom(2048)
+        if is_reply(family, packet, ident):
+            answered = [name for name, (af, to) in silent.items() if af == family and _same_host(to, sender)]
+            for name in answered:
+                del silent[name]
+
+
+def _same_host(target: tuple[str, int], sender: tuple[str, int]) -> bool:
+    return target[0].partition("%")[0] == sender[0].partition("%")[0]
+
+
+def _resolve(address: str) -> tuple[int, tuple[str, int]]:
+    family, _kind, _protocol, _name, target = socket.getaddrinfo(
+        address, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+    )[0]
+    return family, target  # type: ignore[return-value]
+
+
+def _raw_socket(family: int) -> socket.socket:
+    protocol = socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6
+    try:
+        return socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    except OSError as error:
+        raise EchoError(error.errno or errno.EPERM, "ICMP echo", "a raw socket needs root (CAP_NET_RAW)") from error

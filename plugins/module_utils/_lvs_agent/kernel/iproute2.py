@@ -1,0 +1,97 @@
+# Copyright (c) 2026 The linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading interfaces through ``ip -json`` (iproute2), which every host has before anything is installed on it.
+
+The modules decide from this, so that check mode on a fresh host tells the truth and a run that changes nothing does
+not pay for pyroute2; changes are made by rtnl.Rtnl.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+from typing import Any, NamedTuple
+
+from .addresses import Address
+from .errors import KernelError
+
+_TIMEOUT_SECONDS = 10
+
+
+class Iproute2Error(KernelError):
+    """``ip`` is missing or failed; the advice holds what it said."""
+
+
+class Interface(NamedTuple):
+    """An interface with its addresses; ``link_type`` is ``ip link``'s word, "ether" for Ethernet."""
+
+    name: str
+    up: bool
+    link_type: str
+    addresses: list[Address]
+
+
+def interfaces() -> dict[str, Interface]:
+    """All interfaces by name, in index order. Raises Iproute2Error."""
+    return {entry["ifname"]: parse_interface(entry) for entry in _ip("address", "show")}
+
+
+def host_routes(interface: str) -> set[str]:
+    """The single addresses that the main table routes by this interface, without a gateway. Raises Iproute2Error."""
+    return {
+        route["dst"]
+        for family in ("-4", "-6")
+        for route in _ip(family, "route", "show", "table", "main", "dev", interface)
+        if is_host_route(route)
+    }
+
+
+def has_neighbour(address: str) -> bool:
+    """Whether the link-layer address of a neighbour is known. Raises Iproute2Error."""
+    return any(parse_resolved(entry) for entry in _ip("neighbour", "show", "to", address))
+
+
+def parse_interface(entry: dict[str, Any]) -> Interface:
+    """One object of ``ip -json address show``."""
+    addresses = [
+        Address(
+            info["local"],
+            info["prefixlen"],
+            info.get("label", "") if info["family"] == "inet" else "",
+            info["scope"],
+            bool(info.get("noprefixroute", False)),
+        )
+        for info in entry.get("addr_info", ())
+        if info.get("family") in ("inet", "inet6")
+    ]
+    return Interface(entry["ifname"], "UP" in entry["flags"], entry["link_type"], addresses)
+
+
+def is_host_route(route: dict[str, Any]) -> bool:
+    """Whether one object of ``ip -json route show`` is a set route to a single address, without a gateway.
+
+    ip prints such a destination without a prefix. The routes of protocol "kernel" come and go with an IPv6 /128.
+    """
+    to_one = "/" not in route["dst"] and route["dst"] != "default"
+    return to_one and "gateway" not in route and route.get("protocol") != "kernel"
+
+
+def parse_resolved(entry: dict[str, Any]) -> bool:
+    """Whether one object of ``ip -json neighbour show`` has a link-layer address that has not failed."""
+    return "lladdr" in entry and not {"FAILED", "INCOMPLETE"} & set(entry["state"])
+
+
+def _ip(*arguments: str) -> list[dict[str, Any]]:
+    command = ["ip", "-json", *arguments]
+    subject = " ".join(command)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS)
+    except FileNotFoundError as error:
+        raise Iproute2Error(errno.ENOENT, subject, "install the package iproute2") from error
+    except subprocess.TimeoutExpired as error:
+        raise Iproute2Error(errno.ETIMEDOUT, subject, f"no end in {_TIMEOUT_SECONDS} s") from error
+    if done.returncode:
+        raise Iproute2Error(0, subject, done.stderr.strip() or f"exit status {done.returncode}")
+    # Nothing at all stands for an empty list in some versions, an empty object for what a filter left out.
+    return [entry for entry in json.loads(done.stdout or "[]") if entry]

@@ -1,0 +1,204 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_check
+short_description: Check whether a host is what the inventory says, before anything is changed on it
+version_added: 0.1.0
+author: The linuxha.lvs developers (@linuxha)
+description:
+  - Looks for the mistakes that make an LVS site fail later (a misspelled interface, an address on another host,
+    a peer that is not there, a kernel without IPVS) and returns them as sentences.
+  - Changes nothing, and does not fail because of what it finds, so that a play can show the problems of all hosts
+    at once.
+requirements:
+  - iproute2 on the target
+extends_documentation_fragment:
+  - linuxha.lvs.attributes
+attributes:
+  check_mode:
+    support: full
+    details: Reads only.
+  diff_mode:
+    support: N/A
+    details: Changes nothing.
+  platform:
+    support: full
+    platforms: linux
+options:
+  interfaces:
+    description: Interfaces the host must have.
+    type: list
+    elements: str
+    default: []
+  addresses:
+    description: Addresses the host must have.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      interface:
+        description: The interface that must have the address.
+        type: str
+        required: true
+      address:
+        description: The address. With a prefix length, that must be the same too.
+        type: str
+        required: true
+  peers:
+    description:
+      - Addresses that must be reachable. Each gets two ICMP echo requests a second apart, all peers at the same time.
+      - A peer that does not answer counts as reachable when the kernel knows its link-layer address, because many hosts
+        drop ICMP echo.
+    type: list
+    elements: str
+    default: []
+  kernel_modules:
+    description: Modules the running kernel must have, loaded, built in or on disk.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Check a director
+  linuxha.lvs.host_check:
+    interfaces: [ens33]
+    addresses:
+      - interface: ens33
+        address: 192.168.1.10
+    peers: [192.168.1.11, 192.168.1.129, 192.168.1.130]
+    kernel_modules: [ip_vs, ip_vs_rr]
+  register: check
+
+- name: Say all that is wrong
+  ansible.builtin.assert:
+    that: not check.problems
+    fail_msg: "{{ check.problems | join('\n') }}"
+"""
+
+RETURN = r"""
+problems:
+  description: What is wrong, each a sentence a person can act on; empty when all is well.
+  returned: success
+  type: list
+  elements: str
+  sample: ["there is no interface ens3 here, only lo, ens33, ens37; did you mean ens33?"]
+"""
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import echo, iproute2, kmod
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.interfaces import missing_interface
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def interface_problems(found: dict[str, iproute2.Interface], names: Iterable[str]) -> list[str]:
+    """Interfaces that are not there, each once."""
+    return [missing_interface(name, list(found)) for name in dict.fromkeys(names) if name not in found]
+
+
+def address_problem(found: dict[str, iproute2.Interface], name: str, text: str) -> str | None:
+    """Why an existing interface does not have this address, or None when it has."""
+    try:
+        wanted = ipaddress.ip_interface(text)
+    except ValueError as error:
+        return f"{text!r} is not an address: {error}"
+    held = {
+        (interface.name, address.prefixlen)
+        for interface in found.values()
+        for address in interface.addresses
+        if address.address == str(wanted.ip)
+    }
+    prefixlen = wanted.network.prefixlen
+    if any(on == name and (prefixlen == prefix or "/" not in text) for on, prefix in held):
+        return None
+    if held:
+        where = ", ".join(f"/{prefix} on {on}" for on, prefix in sorted(held))
+        return f"interface {name} should have {text}, but that address is here as {where}"
+    own = ", ".join(f"{address.address}/{address.prefixlen}" for address in found[name].addresses) or "no address"
+    return f"interface {name} should have {text}, but it has {own}; check the inventory or the host's network set-up"
+
+
+def module_problems(available: set[str], names: Iterable[str], directory: str) -> list[str]:
+    """Kernel modules that are not to be had."""
+    return [
+        f"the kernel module {name} is neither loaded nor built in nor under {directory};"
+        " install the package with this kernel's modules, or boot a kernel that has it"
+        for name in names
+        if kmod.normal_name(name) not in available
+    ]
+
+
+def peer_problems(peers: list[str]) -> list[str]:
+    """Peers that cannot be reached. Raises KernelError; takes two seconds when one is silent."""
+    targets = [peer for peer in dict.fromkeys(peers) if is_address(peer)]
+    problems = [f"the peer {peer!r} is not an address" for peer in peers if not is_address(peer)]
+    answered = echo.answering(targets)
+    return problems + [
+        f"{peer} neither answers ICMP echo nor is its link-layer address known;"
+        " check that it is up, and the address, network and firewall between"
+        for peer in targets
+        if peer not in answered and not iproute2.has_neighbour(peer)
+    ]
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address without a prefix length."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check(params: dict[str, Any]) -> list[str]:
+    """All problems. Raises KernelError when the checks themselves cannot be made."""
+    found = iproute2.interfaces()
+    addresses = params["addresses"]
+    problems = interface_problems(found, [*params["interfaces"], *(item["interface"] for item in addresses)])
+    for item in addresses:
+        if item["interface"] in found:
+            problem = address_problem(found, item["interface"], item["address"])
+            problems += [problem] if problem else []
+    if params["kernel_modules"]:
+        available = kmod.available_modules()
+        problems += module_problems(available, params["kernel_modules"], str(kmod.module_directory()))
+    return problems + peer_problems(params["peers"])
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "interfaces": {"type": "list", "elements": "str", "default": []},
+            "addresses": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "interface": {"type": "str", "required": True},
+                    "address": {"type": "str", "required": True},
+                },
+            },
+            "peers": {"type": "list", "elements": "str", "default": []},
+            "kernel_modules": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        problems = check(module.params)
+    except KernelError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, problems=problems)
+
+
+if __name__ == "__main__":
+    main()
