@@ -1,0 +1,79 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The schema as a role's argument_specs: the options of each configuration variable.
+
+The role's ``meta/argument_specs.yml`` holds what these functions return; a unit test compares the two.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .schema import HOST_GLOBALS, HOST_INSTANCES, VARIABLES
+from .words import BLOCK, BLOCKS, CHOICE, FLAG, GONE, INT, LINES, NUMBER, REFUSED, SWITCH, Block, Word
+
+Option = dict[str, t.Any]
+_TYPES = {
+    INT: "int",
+    NUMBER: "float",
+    FLAG: "bool",
+    SWITCH: "bool",
+    LINES: "list",
+    BLOCK: "dict",
+    GONE: "raw",
+}
+_LISTS = ("real_server", "url", "host")  # blocks that a role's variables hold as a list
+
+
+def variables() -> dict[str, Option]:
+    """Variable name -> its argument_specs option, for all variables that make keepalived.conf."""
+    found: dict[str, Option] = {}
+    for variable in VARIABLES:
+        kind: Option = {"type": "list", "elements": "dict"} if variable.many else {"type": "dict"}
+        # a required word of an instance may come from the host's own variable, which Ansible cannot know
+        optional = variable.block.name == "vrrp_instance"
+        shape = {**kind, "default": [] if variable.many else {}, "options": options(variable.block, optional)}
+        found[variable.name] = {"description": variable.doc, **shape}
+    found[HOST_GLOBALS] = {
+        "description": "This host's own words of C(global_defs), over O(director_global_defs).",
+        "type": "dict",
+        "default": {},
+    }
+    found[HOST_INSTANCES] = {
+        "description": "By an instance's name, this host's own words, over O(director_vrrp_instances).",
+        "type": "dict",
+        "default": {},
+    }
+    return found
+
+
+def options(block: Block, optional: bool = False) -> dict[str, Option]:
+    """Word -> option, for the words of a block that may be used."""
+    return {word.name: option(word, optional) for word in block.words if word.kind != REFUSED}
+
+
+def option(word: Word, optional: bool = False) -> Option:
+    """One word as an option. ``optional``: only a name is required."""
+    found: Option = {"description": word.doc, "type": _type(word)}
+    if found["type"] == "list":
+        found["elements"] = "dict" if word.kind == BLOCKS else "str"
+    if word.required and (not optional or word.name == "name"):
+        found["required"] = True
+    if word.kind == CHOICE and not word.bare:
+        found["choices"] = list(word.choices)
+    if word.aliases:
+        found["aliases"] = list(word.aliases)
+    if word.secret:
+        found["no_log"] = True
+    if word.block is not None:
+        found["options"] = options(word.block)
+    return found
+
+
+def _type(word: Word) -> str:
+    if word.bare:
+        return "raw"
+    if word.kind == BLOCKS:
+        return "list" if word.name in _LISTS else "dict"
+    return _TYPES.get(word.kind, "str")

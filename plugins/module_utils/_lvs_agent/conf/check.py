@@ -1,0 +1,78 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole site's variables -> everything that is wrong with them, at once.
+
+Pure: nothing is looked up anywhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing as t
+
+from . import address, check_lvs, check_pair, check_real_servers, check_vrrp
+from .director import Director
+from .problem import WARNING, Problem, merged
+from .schema import CONFIGURATION_VARIABLES
+from .validate import variable_problems
+
+ENGINES = ("keepalived",)
+_VARIABLES = (*CONFIGURATION_VARIABLES, "director_address", "director_engine")
+
+HostVariables = t.Mapping[str, t.Mapping[str, t.Any]]
+
+
+def site_problems(directors: HostVariables, real_servers: HostVariables) -> list[Problem]:
+    """Every problem of a site; errors first, the same one on several hosts once.
+
+    ``directors`` and ``real_servers`` map a host's inventory name to its variables; only ``director_*``,
+    ``real_server_*`` and ``ansible_host`` are read.
+    """
+    pair = [Director.of(name, variables) for name, variables in directors.items()]
+    found: list[Problem] = []
+    for director in pair:
+        found += _names(director, directors[director.name])
+        found += _settings(director)
+        found += variable_problems(director.variables, director.name)
+        found += check_vrrp.problems(director)
+        found += check_lvs.problems(director)
+    found += check_pair.problems(pair)
+    found += check_real_servers.problems(pair, real_servers)
+    return merged(found)
+
+
+def _names(director: Director, variables: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Variables that look like a mistyped one of ours."""
+    found: list[Problem] = []
+    for name in variables:
+        if not str(name).startswith("director") or name in _VARIABLES:
+            continue
+        near = difflib.get_close_matches(str(name), _VARIABLES, n=1, cutoff=0.92)
+        if near:
+            found.append(
+                director.problem(str(name), "the role has no such variable", f"did you mean {near[0]}?")
+            )
+    return found
+
+
+def _settings(director: Director) -> list[Problem]:
+    found: list[Problem] = []
+    engine = director.variables.get("director_engine")
+    if engine is not None and engine not in ENGINES:
+        found.append(
+            director.problem("director_engine", f"{engine!s} is not known", f"it can be {', '.join(ENGINES)}")
+        )
+    if address.try_parse(director.own_address) is None:
+        said = director.own_address
+        what = f"{said} is not an IP address, so the firewall of the others cannot let its adverts in"
+        advice = "write the address this director's VRRP packets come from"
+        severity = "error" if "director_address" in director.variables else WARNING
+        found.append(director.problem("director_address", what, advice, severity))
+    if not director.configuration["vrrp_instance"]:
+        found.append(
+            director.problem(
+                "director_vrrp_instances", "there is no instance", "a director needs one or more"
+            )
+        )
+    return found

@@ -1,0 +1,220 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong within one director's virtual servers although every single word is right."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import address, model
+from .director import Director
+from .merge import Fields, blocks, fields
+from .problem import WARNING, BadValue, Problem, nearest
+from .schema_lvs import CHECKS, REAL_SERVER
+from .validate import label
+
+Server = t.Mapping[str, t.Any]
+_SCHEDULER_FLAGS = {"sh-port": "sh", "sh-fallback": "sh", "mh-port": "mh", "mh-fallback": "mh"}
+
+
+def problems(director: Director) -> list[Problem]:
+    """All findings in the virtual servers of one director."""
+    found = _used_twice(director)
+    groups = model.groups_of(director.configuration)
+    for where, server in director.servers():
+        found += _identity(director, server, where, groups)
+        found += _scheduler(director, server, where)
+        found += _holder(director, server, where)
+        found += _sorry(director, server, where)
+        found += _pool(director, server, where)
+        found += _weights(director, server, where)
+        marks = model.is_mark_only(server, groups)
+        for number, real in enumerate(blocks(server.get("real_server"))):
+            path = f"{where}.real_server[{label(REAL_SERVER, real, number)}]"
+            found += _port(director, server, real, path, marks)
+            found += _family(director, server, real, path)
+            found += _checks(director, real, path, marks)
+    return found
+
+
+def _protocol(server: Server) -> str:
+    return str(server.get("protocol", model.DEFAULT_PROTOCOL)).upper()
+
+
+def _key(server: Server) -> tuple[str, ...] | None:
+    """What the kernel tells virtual servers apart by; None when unreadable."""
+    if server.get("fwmark") is not None:
+        return ("fwmark", str(server["fwmark"]), str(server.get("ip_family", "inet")))
+    if server.get("group") is not None:
+        return ("group", str(server["group"]), _protocol(server))
+    at = address.try_parse(server.get("ip"))
+    return None if at is None else (str(at), str(model.whole(server.get("port", 0))), _protocol(server))
+
+
+def _used_twice(director: Director) -> list[Problem]:
+    seen: set[tuple[str, ...]] = set()
+    found: list[Problem] = []
+    for where, server in director.servers():
+        key = _key(server)
+        if key is not None and key in seen:
+            found.append(
+                director.problem(
+                    where, f"there is another virtual server {' '.join(key)}", "join their real servers"
+                )
+            )
+        seen |= {key} if key is not None else set()
+    return found
+
+
+def _identity(
+    director: Director, server: Server, where: str, groups: t.Mapping[str, Fields]
+) -> list[Problem]:
+    named = [word for word in ("ip", "fwmark", "group") if server.get(word) is not None]
+    found: list[Problem] = []
+    if len(named) != 1:
+        what = f"it has {' and '.join(named)}" if named else "it has no ip, no fwmark and no group"
+        found.append(director.problem(where, what, "write ip and port, or fwmark, or group"))
+    if "port" in server and "ip" not in server:
+        found.append(director.problem(f"{where}.port", "a port goes with ip only", "remove it"))
+    group = server.get("group")
+    if group is not None and str(group) not in groups:
+        what = f"there is no virtual_server_group {group}"
+        found.append(director.problem(f"{where}.group", what, nearest(str(group), groups)))
+    persistent = server.get("persistence_timeout") not in (None, False, 0, "0")
+    if server.get("ip") is not None and not model.whole(server.get("port", 0)) and not persistent:
+        what = "a virtual server without port takes all ports, which needs persistence"
+        found.append(director.problem(f"{where}.port", what, "write a port, or persistence_timeout"))
+    return found
+
+
+def _scheduler(director: Director, server: Server, where: str) -> list[Problem]:
+    algorithm = str(server.get("lb_algo", model.DEFAULT_ALGORITHM))
+    found: list[Problem] = []
+    for word, needed in _SCHEDULER_FLAGS.items():
+        if model.is_on(server.get(word)) and algorithm != needed:
+            found.append(
+                director.problem(
+                    f"{where}.{word}", f"lb_algo is {algorithm}", f"it goes with lb_algo: {needed}"
+                )
+            )
+    marked = server.get("fwmark") is not None
+    if model.is_on(server.get("ops")) and _protocol(server) != "UDP" and not marked:
+        found.append(
+            director.problem(
+                f"{where}.ops", "one-packet scheduling is for UDP", "remove it, or write protocol: UDP"
+            )
+        )
+    return found
+
+
+def _holder(director: Director, server: Server, where: str) -> list[Problem]:
+    at = address.try_parse(server.get("ip"))
+    held = {vip for instance in director.configuration["vrrp_instance"] for vip in model.all_vips(instance)}
+    if at is None or at in held:
+        return []
+    advice = nearest(str(at), [str(vip) for vip in held])
+    return [director.problem(f"{where}.ip", f"no vrrp_instance holds {at}", advice, WARNING)]
+
+
+def _sorry(director: Director, server: Server, where: str) -> list[Problem]:
+    if server.get("sorry_server") is None:
+        if model.is_on(server.get("sorry_server_inhibit")):
+            return [
+                director.problem(f"{where}.sorry_server_inhibit", "there is no sorry_server", "remove it")
+            ]
+        return []
+    said = str(server["sorry_server"]).split()
+    method = model.method(server, "sorry_server_lvs_method", model.method(server, "lb_kind"))
+    port = model.whole(server.get("port"))
+    if method != "NAT" and port is not None and len(said) == 2 and model.whole(said[1]) != port:
+        what = f"with {method} the kernel keeps the port of the packet, {port}; {said[1]} is ignored"
+        return [
+            director.problem(
+                f"{where}.sorry_server", what, f"write port {port}, or sorry_server_lvs_method: NAT"
+            )
+        ]
+    return []
+
+
+def _port(director: Director, server: Server, real: Server, where: str, marks: bool) -> list[Problem]:
+    method = model.method(real, "lvs_method", model.method(server, "lb_kind"))
+    if marks or method == "NAT" or real.get("port") is None or server.get("ip") is None:
+        return []
+    port, wanted = model.whole(real["port"]), model.whole(server.get("port", 0))
+    if port is None or wanted is None or port == wanted:
+        return []
+    what = f"with {method} the real server gets the packet as it is, for port {wanted}; {port} is ignored"
+    return [director.problem(f"{where}.port", what, f"write port {wanted}, or use lb_kind: NAT")]
+
+
+def _family(director: Director, server: Server, real: Server, where: str) -> list[Problem]:
+    vip = model.family(server.get("ip"))
+    own = model.family(str(real.get("ip")).partition("-")[0].partition("/")[0])
+    method = model.method(real, "lvs_method", model.method(server, "lb_kind"))
+    if vip is None or own is None or vip == own or method == "TUN":
+        return []
+    return [director.problem(f"{where}.ip", f"it is IPv{own}, the VIP is IPv{vip}", "only TUN can mix them")]
+
+
+def _checks(director: Director, real: Server, where: str, marks: bool) -> list[Problem]:
+    found: list[Problem] = []
+    for word in CHECKS:
+        if word.block is None or word.block.find("connect_port") is None or word.name == "PING_CHECK":
+            continue
+        for check in blocks(real.get(word.name)):
+            if marks and "connect_port" not in check and real.get("port") is None:
+                what = "a virtual server by fwmark has no port, so the check has none"
+                found.append(
+                    director.problem(f"{where}.{word.name}.connect_port", what, "write the port to check")
+                )
+            low, high = (
+                model.whole(check.get("min_reply_length", 0)),
+                model.whole(check.get("max_reply_length", 255)),
+            )
+            if low is not None and high is not None and low > high:
+                what = f"{low} is above max_reply_length {high}"
+                found.append(director.problem(f"{where}.{word.name}.min_reply_length", what))
+    return found
+
+
+def _pool(director: Director, server: Server, where: str) -> list[Problem]:
+    seen: set[tuple[str, int | None]] = set()
+    found: list[Problem] = []
+    for number, real in enumerate(blocks(server.get("real_server"))):
+        path = f"{where}.real_server[{label(REAL_SERVER, real, number)}]"
+        try:
+            addresses = address.expand(str(real.get("ip")))
+        except BadValue:
+            continue
+        for at in addresses:
+            key = (str(at), model.whole(real.get("port", server.get("port"))))
+            if key in seen:
+                found.append(
+                    director.problem(path, f"the real server {at} is in this pool twice", "write it once")
+                )
+            seen.add(key)
+    return found
+
+
+def _weights(director: Director, server: Server, where: str) -> list[Problem]:
+    default = server.get("weight", 1)
+    reals = model.real_servers(server)
+    weights = [model.whole(fields(real).get("weight", default)) for real in reals]
+    if not weights or any(weight is None for weight in weights):
+        return []
+    total = sum(weight for weight in weights if weight is not None)
+    if total == 0:
+        return [
+            director.problem(
+                f"{where}.real_server", "every weight is 0, so nobody serves", "give one a weight"
+            )
+        ]
+    quorum = model.whole(server.get("quorum", 1))
+    hysteresis = model.whole(server.get("hysteresis", 0))
+    if quorum is not None and quorum > total:
+        what = f"{quorum} is above the weight of all servers together, {total}"
+        return [director.problem(f"{where}.quorum", what, f"write at most {total}")]
+    if quorum is not None and hysteresis is not None and hysteresis >= quorum:
+        return [director.problem(f"{where}.hysteresis", f"{hysteresis} is not below the quorum, {quorum}")]
+    return []

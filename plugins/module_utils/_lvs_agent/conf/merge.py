@@ -1,0 +1,92 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The variables of one director -> its configuration: a plain mapping in keepalived's words.
+
+A configuration is ``{"global_defs": {…}, "vrrp_script": [{…}], "vrrp_sync_group": […], "vrrp_instance": […],
+"virtual_server_group": […], "virtual_server": […]}``; every key is in its present spelling and in the order
+of the schema, every value as the site wrote it. Merging never fails: what has the wrong shape is left
+out here and reported by :mod:`.validate`.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from .schema import HOST_GLOBALS, HOST_INSTANCES, VARIABLES
+from .words import BLOCK, BLOCKS, Block
+
+Configuration = dict[str, t.Any]
+Fields = dict[str, t.Any]
+
+
+def fields(value: t.Any) -> t.Mapping[str, t.Any]:
+    """The value when it is a mapping, else an empty one."""
+    return value if isinstance(value, t.Mapping) else {}
+
+
+def items(value: t.Any) -> list[t.Any]:
+    """The elements of a list; a mapping is a list of one; anything else is empty."""
+    if isinstance(value, t.Mapping):
+        return [value]
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def blocks(value: t.Any) -> list[t.Mapping[str, t.Any]]:
+    """The mappings among the elements of a list."""
+    return [item for item in items(value) if isinstance(item, t.Mapping)]
+
+
+def canonical(block: Block, value: t.Any) -> Fields:
+    """A block's words in present spelling and schema order, unknown ones at the end."""
+    given = fields(value)
+    index = block.index()
+    found: Fields = {}
+    for word in block.words:
+        for spelling in (*word.aliases, word.name):
+            if spelling in given:
+                found[word.name] = _inside(block, word.name, given[spelling])
+    found.update({str(key): item for key, item in given.items() if key not in index})
+    return found
+
+
+def _inside(block: Block, name: str, value: t.Any) -> t.Any:
+    word = block.find(name)
+    if word is None or word.block is None:
+        return value
+    if word.kind == BLOCKS:
+        return [canonical(word.block, item) for item in blocks(value)]
+    return canonical(word.block, value) if word.kind == BLOCK else value
+
+
+def overlaid(common: t.Mapping[str, t.Any], own: t.Mapping[str, t.Any]) -> Fields:
+    """``own`` over ``common``: mappings word by word, everything else (lists too) as a whole."""
+    result = dict(common)
+    for key, value in own.items():
+        before = result.get(key)
+        both = isinstance(before, t.Mapping) and isinstance(value, t.Mapping)
+        result[key] = overlaid(fields(before), fields(value)) if both else value
+    return result
+
+
+def merge(variables: t.Mapping[str, t.Any]) -> Configuration:
+    """The configuration of the director that has these variables (``director_*``; others are ignored)."""
+    configuration: Configuration = {}
+    for variable in VARIABLES:
+        value = variables.get(variable.name)
+        if variable.many:
+            configuration[variable.block.name] = [canonical(variable.block, item) for item in blocks(value)]
+        else:
+            configuration[variable.block.name] = canonical(variable.block, value)
+    schema = {variable.block.name: variable.block for variable in VARIABLES}
+    own_globals = canonical(schema["global_defs"], variables.get(HOST_GLOBALS))
+    configuration["global_defs"] = canonical(
+        schema["global_defs"], overlaid(configuration["global_defs"], own_globals)
+    )
+    own = fields(variables.get(HOST_INSTANCES))
+    block = schema["vrrp_instance"]
+    configuration["vrrp_instance"] = [
+        canonical(block, overlaid(instance, canonical(block, own.get(instance.get("name")))))
+        for instance in configuration["vrrp_instance"]
+    ]
+    return configuration

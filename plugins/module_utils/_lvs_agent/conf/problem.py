@@ -1,0 +1,72 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the checker reports: one plain value a finding, with a sentence for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing as t
+
+ERROR = "error"
+WARNING = "warning"
+
+
+class BadValue(ValueError):
+    """A value keepalived would refuse or misread. ``what`` is wrong; ``instead`` is what to write."""
+
+    def __init__(self, what: str, instead: str = "") -> None:
+        super().__init__(f"{what}; {instead}" if instead else what)
+        self.what = what
+        self.instead = instead
+
+
+class ConfigurationError(ValueError):
+    """A configuration that cannot be rendered; ``problems`` are all reasons, at least one."""
+
+    def __init__(self, problems: t.Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = list(problems)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One finding.
+
+    ``where`` is the variable's path, as in ``director_vrrp_instances[VI_1].priority``; ``hosts`` are the
+    hosts that have it, in order, none when the place alone says it; ``severity`` is "error" or "warning".
+    """
+
+    where: str
+    what: str
+    instead: str = ""
+    severity: str = ERROR
+    hosts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        place = f"{self.where} ({', '.join(self.hosts)})" if self.hosts else self.where
+        advice = f"; {self.instead}" if self.instead else ""
+        return f"{'warning: ' if self.severity == WARNING else ''}{place}: {self.what}{advice}"
+
+
+def nearest(wrong: str, right: t.Iterable[str]) -> str:
+    """The advice for a mistyped word: its nearest correct spelling, or what there is to choose from."""
+    candidates = sorted(set(right))
+    folded = {candidate.lower(): candidate for candidate in candidates}
+    found = difflib.get_close_matches(wrong.lower(), list(folded), n=1, cutoff=0.6)
+    if found:
+        return f"did you mean {folded[found[0]]}?"
+    if candidates and len(candidates) <= 16:
+        return "it can be " + ", ".join(candidates)
+    return ""
+
+
+def merged(problems: t.Iterable[Problem]) -> list[Problem]:
+    """The same finding on several hosts becomes one, with all their names; errors come before warnings."""
+    hosts: dict[tuple[str, str, str, str], list[str]] = {}
+    for problem in problems:
+        seen = hosts.setdefault((problem.where, problem.what, problem.instead, problem.severity), [])
+        seen += [host for host in problem.hosts if host not in seen]
+    whole = [Problem(*key, hosts=tuple(names)) for key, names in hosts.items()]
+    return sorted(whole, key=lambda problem: problem.severity != ERROR)

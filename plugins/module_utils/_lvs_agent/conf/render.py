@@ -1,0 +1,115 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A configuration -> the text of keepalived.conf: the same text for the same configuration, always."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import values
+from .merge import fields, items, merge
+from .problem import BadValue, ConfigurationError, Problem
+from .quoting import quote
+from .schema import VARIABLES
+from .settle import is_needless, settle
+from .validate import label, variable_problems
+from .words import BLOCK, BLOCKS, LINES, Block, Word
+
+INDENT = "    "
+
+
+def render_variables(variables: t.Mapping[str, t.Any], host: str) -> str:
+    """The file of the director ``host`` from its variables. Raises :class:`ConfigurationError`."""
+    problems = [problem for problem in variable_problems(variables, host) if problem.severity == "error"]
+    if problems:
+        raise ConfigurationError(problems)
+    return render(merge(variables))
+
+
+def render(configuration: t.Mapping[str, t.Any]) -> str:
+    """The file from a configuration (see :mod:`.merge`).
+
+    Raises :class:`ConfigurationError`, all reasons at once.
+    """
+    problems: list[Problem] = []
+    settled = settle(configuration)
+    chunks: list[str] = []
+    for variable in VARIABLES:
+        block, value = variable.block, settled[variable.block.name]
+        for number, item in enumerate(items(value) if variable.many else [value]):
+            where = f"{variable.name}[{label(block, item, number)}]" if variable.many else variable.name
+            written = _block(block, item, where, problems)
+            if variable.many or len(written) > 2:
+                chunks.append("\n".join(written))
+        if block.name == "vrrp_sync_group":
+            chunks += [_left_out(group) for group in configuration["vrrp_sync_group"] if is_needless(group)]
+    if problems:
+        raise ConfigurationError(problems)
+    return "\n\n".join(chunks) + "\n" if chunks else ""
+
+
+def _left_out(group: t.Mapping[str, t.Any]) -> str:
+    """A comment for the group of one that keepalived would complain of."""
+    name = str(group.get("name")).replace("\n", " ")
+    member = str(group["group"][0]).replace("\n", " ")
+    return f"# vrrp_sync_group {name} is left out: it has one member, {member}"
+
+
+def _block(block: Block, value: t.Any, where: str, problems: list[Problem]) -> list[str]:
+    """The lines of one block, without indentation of its own."""
+    given = fields(value)
+    lines: list[str] = []
+    for key in given:
+        if block.find(str(key)) is None:
+            problems.append(Problem(f"{where}.{key}", f"{block.name} has no word {str(key)!r}"))
+    for word in block.words:
+        if word.name not in given or word.key:
+            continue
+        lines += _word(word, given[word.name], f"{where}.{word.name}", problems)
+    if block.name == "virtual_server_group":
+        lines = [line[len(INDENT) :] for line in lines[1:-1]]
+    return [
+        " ".join([block.name, *_head(block, given, where, problems), "{"]),
+        *(INDENT + line for line in lines),
+        "}",
+    ]
+
+
+def _head(block: Block, given: t.Mapping[str, t.Any], where: str, problems: list[Problem]) -> list[str]:
+    """The words between a block's name and its brace."""
+    words: list[str] = []
+    for word in block.words:
+        if not word.key or given.get(word.name) is None:
+            continue
+        try:
+            said = values.scalar(word, given[word.name]) or []
+        except BadValue as bad:
+            problems.append(Problem(f"{where}.{word.name}", bad.what, bad.instead))
+            continue
+        words += [word.name, *said] if word.name in ("fwmark", "group") else said
+    if not words and any(word.key for word in block.words):
+        problems.append(Problem(where, f"this {block.name} has no name or address"))
+    return words
+
+
+def _word(word: Word, value: t.Any, where: str, problems: list[Problem]) -> list[str]:
+    if word.kind in (BLOCK, BLOCKS) and word.block is not None:
+        written: list[str] = []
+        for item in items(value):
+            written += _block(word.block, item, where, problems)
+        return written
+    try:
+        if word.kind == LINES:
+            return _list(word, value)
+        said = values.scalar(word, value)
+    except BadValue as bad:
+        problems.append(Problem(where, bad.what, bad.instead))
+        return []
+    return [] if said is None else [" ".join([quote(word.name), *said])]
+
+
+def _list(word: Word, value: t.Any) -> list[str]:
+    """A braced list; an empty one is not written."""
+    found = [INDENT + " ".join(values.line(word, item)) for item in items(value)]
+    return [word.name + " {", *found, "}"] if found else []

@@ -1,0 +1,283 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of ``global_defs``.
+
+Source: keepalived.conf(5) of 2.2.7; ranges as its ``keepalived -t`` enforces them.
+"""
+
+from __future__ import annotations
+
+from .words import (
+    Block,
+    Word,
+    address,
+    choice,
+    flag,
+    gone,
+    integer,
+    lines,
+    name_of,
+    refused,
+    script,
+    seconds,
+    switch,
+    text,
+    words,
+)
+
+UINT = 4294967295
+BUFFER = 2147483647
+
+
+def _process_words() -> tuple[Word, ...]:
+    """The words that exist once for each child process."""
+    found: list[Word] = []
+    for process, spoken in (("vrrp", "VRRP"), ("checker", "health checking"), ("bfd", "BFD")):
+        old = (f"{process}_rlimit_rtime",)
+        found += [
+            integer(f"{process}_priority", -20, 19, f"Nice value of the {spoken} process."),
+            integer(f"{process}_rt_priority", 1, 99, f"Real-time priority of the {spoken} process."),
+            integer(
+                f"{process}_rlimit_rttime",
+                1,
+                UINT,
+                f"CPU time between two blocking calls of the {spoken} process, in microseconds.",
+                aliases=old,
+            ),
+            flag(f"{process}_no_swap", f"Lock the memory of the {spoken} process."),
+            words(f"{process}_cpu_affinity", "cpus", f"CPU numbers the {spoken} process may run on."),
+        ]
+    return tuple(found)
+
+
+def _buffer_words() -> tuple[Word, ...]:
+    """Sizes of the netlink and process monitor receive buffers, and their force switches."""
+    found: list[Word] = []
+    for which in (
+        "vrrp_netlink_cmd",
+        "vrrp_netlink_monitor",
+        "lvs_netlink_cmd",
+        "lvs_netlink_monitor",
+        "process_monitor",
+    ):
+        found += [
+            integer(f"{which}_rcv_bufs", 1, BUFFER, "Receive buffer in bytes."),
+            switch(f"{which}_rcv_bufs_force", "Exceed net.core.rmem_max."),
+        ]
+    return tuple(found)
+
+
+GLOBAL_DEFS = Block(
+    "global_defs",
+    (
+        text(
+            "router_id", "Name of this machine in mail and logs. Default: the host name.", aliases=("lvs_id",)
+        ),
+        lines("notification_email", "text", "Receivers of notification mail."),
+        text("notification_email_from", "Sender of notification mail."),
+        words(
+            "smtp_server",
+            "smtp_server",
+            "Mail server, an address or a name, and optionally its port (default 25).",
+        ),
+        text("smtp_helo_name", "Name in HELO."),
+        integer("smtp_connect_timeout", 1, 4294, "Seconds to wait for the mail server."),
+        switch("smtp_alert", "Default of every smtp_alert."),
+        switch("smtp_alert_vrrp", "Default of smtp_alert in the VRRP blocks."),
+        switch("smtp_alert_checker", "Default of smtp_alert in the virtual servers."),
+        switch("checker_log_all_failures", "Log each failed check, not only the last of its retries."),
+        flag("no_email_faults", "No mail on a fault."),
+        flag(
+            "no_checker_emails",
+            "Mail only when a real server is added or removed, not on each check's change.",
+        ),
+        flag(
+            "enable_script_security",
+            "Never run a script as root that others could have changed. "
+            "Set by itself when the site has scripts.",
+        ),
+        words(
+            "script_user",
+            "user",
+            "User, and optionally group, of the scripts. Set to root by itself when the site has scripts.",
+        ),
+        script("startup_script", "Run once before anything else starts."),
+        integer("startup_script_timeout", 1, 1000, "Seconds the startup script may take."),
+        script("shutdown_script", "Run once after everything has ended."),
+        integer("shutdown_script_timeout", 1, 1000, "Seconds the shutdown script may take."),
+        integer(
+            "vrrp_version",
+            2,
+            3,
+            "VRRP version of instances that do not say. keepalived's default is 2, and 3 for IPv6.",
+        ),
+        address("vrrp_mcast_group4", "IPv4 multicast group of the adverts. Default 224.0.0.18."),
+        address("vrrp_mcast_group6", "IPv6 multicast group of the adverts. Default ff02::12."),
+        name_of("default_interface", "Interface of static addresses. Default eth0."),
+        words(
+            "lvs_sync_daemon",
+            "sync_daemon",
+            "Interface of the connection sync daemon, the VRRP instance "
+            "it follows, and options (id, maxlen, port, ttl, group).",
+        ),
+        words(
+            "lvs_timeouts",
+            "lvs_timeouts",
+            "Timeouts of connection tracking in seconds, as in C(tcp 900 tcpfin 120 udp 300).",
+        ),
+        flag("lvs_flush", "Empty the kernel's IPVS table at start."),
+        choice(
+            "lvs_flush_on_stop",
+            ("VS",),
+            "Empty the IPVS table at stop; VS removes our own virtual servers only.",
+            bare=True,
+        ),
+        seconds(
+            "vrrp_garp_master_delay",
+            0,
+            UINT,
+            "Seconds to the second round of gratuitous ARP after becoming master; 0 for none. Default 5.",
+        ),
+        integer("vrrp_garp_master_repeat", 1, UINT, "Gratuitous ARPs in a round. Default 5."),
+        seconds(
+            "vrrp_garp_lower_prio_delay",
+            0,
+            UINT,
+            "Seconds to the second round after an advert of lower priority.",
+        ),
+        integer("vrrp_garp_lower_prio_repeat", 0, UINT, "Gratuitous ARPs after an advert of lower priority."),
+        integer(
+            "vrrp_garp_master_refresh", 0, UINT, "Seconds between gratuitous ARPs while master; 0 for none."
+        ),
+        integer("vrrp_garp_master_refresh_repeat", 1, UINT, "Gratuitous ARPs in a refresh. Default 1."),
+        seconds(
+            "vrrp_garp_interval",
+            0.000001,
+            4294.967295,
+            "Seconds between two gratuitous ARPs on one interface; 0 is off.",
+            zero_is_off=True,
+        ),
+        seconds(
+            "vrrp_gna_interval",
+            0.000001,
+            4294.967295,
+            "Seconds between two unsolicited neighbour adverts; 0 is off.",
+            zero_is_off=True,
+        ),
+        switch("vrrp_min_garp", "One gratuitous ARP, and no second round."),
+        words(
+            "vrrp_garp_extra_if",
+            "garp_extra_if",
+            "Seconds between gratuitous ARPs on other interfaces of "
+            "VIPs, optionally after the word all; 0 is off.",
+            zero_is_off=True,
+            aliases=("vmac_garp_intvl",),
+        ),
+        integer("vrrp_down_timer_adverts", 1, 100, "Missed adverts before a backup takes over. Default 3."),
+        switch("vrrp_lower_prio_no_advert", "Do not answer an advert of lower priority."),
+        switch("vrrp_higher_prio_send_advert", "Answer an advert of higher priority once before giving way."),
+        flag("vrrp_check_unicast_src", "In unicast, accept adverts of the configured peers only."),
+        flag("vrrp_skip_check_adv_addr", "Do not compare the addresses of adverts from the known master."),
+        flag(
+            "vrrp_strict",
+            "Enforce the RFC: no authentication, no unicast, and the VIP "
+            "does not answer unless accept is set.",
+        ),
+        switch("vrrp_notify_priority_changes", "Write changes of priority to the notification FIFOs."),
+        seconds(
+            "vrrp_startup_delay",
+            0.001,
+            4294.967295,
+            "Seconds before the VRRP instances start; 0 is off.",
+            zero_is_off=True,
+        ),
+        flag("log_unknown_vrids", "Log adverts of VRIDs that are not configured here."),
+        name_of("vmac_prefix", "Prefix of the names of virtual MAC interfaces."),
+        name_of("vmac_addr_prefix", "Prefix for the virtual MAC interfaces of VIPs on other interfaces."),
+        choice(
+            "dynamic_interfaces", ("allow_if_changes",), "Allow interfaces that do not exist yet.", bare=True
+        ),
+        name_of("nftables", "Use nftables for no_accept and virtual MACs, in this table.", bare=True),
+        integer("nftables_priority", -2147483648, 2147483647, "Priority of the nftables chains."),
+        flag("nftables_counters", "Counters in the nftables rules."),
+        flag("nftables_ifindex", "Interface numbers, not names, in nftables sets."),
+        name_of(
+            "nftables_ipvs",
+            "Set the fwmarks of virtual server groups with nftables, in this table.",
+            bare=True,
+        ),
+        integer("nftables_ipvs_priority", -2147483648, 2147483647, "Priority of that chain."),
+        integer(
+            "nftables_ipvs_start_fwmark", 1, UINT, "First fwmark of virtual server groups. Default 1000."
+        ),
+        flag("disable_local_igmp", "No IGMP reports for 224.0.0.0/24."),
+        integer(
+            "max_auto_priority",
+            -1,
+            99,
+            "Highest real-time priority keepalived may give itself; 0 none, -1 none and no warning.",
+            bare=True,
+        ),
+        integer(
+            "min_auto_priority_delay", 1, 10000000, "Delay in microseconds that makes it raise its priority."
+        ),
+        *_process_words(),
+        *_buffer_words(),
+        name_of("vrrp_rx_bufs_policy", "MTU, ADVERT or a number of bytes."),
+        integer("vrrp_rx_bufs_multiplier", 1, UINT, "Factor of that policy. Default 3."),
+        flag("rs_init_notifies", "Run the notify scripts of real servers at start."),
+        words("notify_fifo", "path_user", "FIFO for all state changes, optionally its user and group."),
+        script("notify_fifo_script", "Reader of that FIFO."),
+        words("vrrp_notify_fifo", "path_user", "FIFO for VRRP state changes."),
+        script("vrrp_notify_fifo_script", "Reader of that FIFO."),
+        words("lvs_notify_fifo", "path_user", "FIFO for health check changes."),
+        script("lvs_notify_fifo_script", "Reader of that FIFO."),
+        flag("fifo_write_vrrp_states_on_reload", "Write the states to the FIFOs after a reload."),
+        flag("process_names", "Distinct names of the child processes."),
+        name_of("process_name", "Name of the parent process."),
+        name_of("vrrp_process_name", "Name of the VRRP process."),
+        name_of(
+            "checker_process_name", "Name of the health checking process.", aliases=("lvs_process_name",)
+        ),
+        name_of("bfd_process_name", "Name of the BFD process."),
+        name_of("umask", "Umask of created files, a number or names such as IWGRP."),
+        integer("random_seed", 0, UINT, "Seed of the random numbers in the file."),
+        text("reload_check_config", "Check the file before a reload; log of that check.", bare=True),
+        words("include_check", "any", "What is wrong with a missing include file.", bare=True),
+        text("reload_time_file", "File that holds the time of a planned reload."),
+        flag("reload_repeat", "Keep that file."),
+        text("reload_file", "File that exists while the configuration is read.", bare=True),
+        switch("data_use_instance", "Name of the instance in the files of the dump signal."),
+        text("tmp_config_directory", "Directory of the copy of the configuration."),
+        text("config_save_dir", "Directory that keeps configurations before and after reloads."),
+        text("snmp_socket", "Socket of the SNMP agent."),
+        flag("enable_snmp_vrrp", "SNMP for VRRP."),
+        flag("enable_snmp_checker", "SNMP for the health checks."),
+        flag("enable_snmp_rfc", "SNMP MIBs of RFC 2787 and RFC 6527."),
+        flag("enable_snmp_rfcv2", "SNMP MIB of RFC 2787."),
+        flag("enable_snmp_rfcv3", "SNMP MIB of RFC 6527."),
+        flag("enable_traps", "SNMP traps."),
+        flag("enable_dbus", "D-Bus interface."),
+        name_of("dbus_service_name", "Name of the D-Bus service."),
+        gone(
+            "vrrp_iptables",
+            "keepalived 2.2 as packaged has no iptables support; the role opens the firewall itself",
+        ),
+        gone(
+            "vrrp_ipsets",
+            "keepalived 2.2 as packaged has no ipset support; the role opens the firewall itself",
+        ),
+        gone("namespace_with_ipsets", "keepalived 2.2 as packaged has no ipset support"),
+        refused("net_namespace", "keepalived reads it outside global_defs and the role does not write it"),
+        refused(
+            "net_namespace_ipvs", "keepalived reads it outside global_defs and the role does not write it"
+        ),
+        refused("instance", "keepalived reads it outside global_defs and the role does not write it"),
+        refused("use_pid_dir", "keepalived reads it outside global_defs and the role does not write it"),
+        refused("child_wait_time", "keepalived reads it outside global_defs and the role does not write it"),
+        refused(
+            "linkbeat_use_polling", "keepalived reads it outside global_defs and the role does not write it"
+        ),
+    ),
+)

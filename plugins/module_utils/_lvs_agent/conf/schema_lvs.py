@@ -1,0 +1,264 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of the virtual server blocks.
+
+Source: keepalived.conf(5) of 2.2.7; ranges as ``keepalived -t`` enforces them.
+"""
+
+from __future__ import annotations
+
+from .words import (
+    BLOCKS,
+    REGEX,
+    Block,
+    Word,
+    address,
+    choice,
+    flag,
+    gone,
+    integer,
+    lines,
+    name_of,
+    refused,
+    script,
+    seconds,
+    switch,
+    text,
+    words,
+)
+
+UINT = 4294967295
+LONGEST = 4294.967295  # keepalived's limit of a timeout in seconds
+ALGORITHMS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq", "twos")
+METHODS = ("NAT", "DR", "TUN")
+
+VIRTUAL_SERVER_GROUP = Block(
+    "virtual_server_group",
+    (
+        text("name", "Name, for C(group) of a virtual server.", required=True, key=True),
+        lines(
+            "entries",
+            "group_entry",
+            "Addresses and ports (C(192.0.2.1 80)), ranges "
+            "(C(192.0.2.1-10 80), C(192.0.2.8/29 80)) or C(fwmark 5).",
+            required=True,
+        ),
+    ),
+)
+
+
+def _timer_words(lowest_retry: int) -> tuple[Word, ...]:
+    """The words a virtual server, its real servers and their checks share; the inner one wins."""
+    return (
+        seconds(
+            "delay_loop", 0.000001, 18446744073709, "Seconds between two checks. keepalived's default is 60."
+        ),
+        seconds("connect_timeout", 0.000001, LONGEST, "Seconds a check waits. Default 5."),
+        integer(
+            "retry",
+            lowest_retry,
+            UINT,
+            "Failures after the first before a server is down.",
+            aliases=("nb_get_retry",),
+        ),
+        seconds("delay_before_retry", 0, LONGEST, "Seconds before each such retry."),
+        seconds(
+            "warmup", 0, 18446744073709, "Most seconds the first check is put off at random; 0 for none."
+        ),
+    )
+
+
+def _check(name: str, *own: Word) -> Word:
+    """A check that connects: the common words and its own."""
+    common = (
+        address("connect_ip", "Address to check. Default: the real server's."),
+        integer("connect_port", 1, 65535, "Port to check. Default: the real server's."),
+        address("bindto", "Source address."),
+        name_of("bind_if", "Source interface, for a link-local bindto."),
+        integer("bind_port", 1, 65535, "Source port."),
+        integer("fwmark", 0, UINT, "Firewall mark of the check's packets."),
+    )
+    return _any_check(name, *common, _check_timers(), *own)
+
+
+def _check_timers() -> tuple[Word, ...]:
+    """The timers, the start mode and the logging of a check."""
+    return (
+        *_timer_words(0),
+        switch("alpha", "Down until the first success."),
+        switch("log_all_failures", "Log each failure while up."),
+    )
+
+
+def _any_check(name: str, *parts: Word | tuple[Word, ...]) -> Word:
+    flat: list[Word] = []
+    for part in parts:
+        flat += part if isinstance(part, tuple) else (part,)
+    return Word(name, BLOCKS, f"Check of the kind {name}.", block=Block(name, tuple(flat)))
+
+
+URL = Block(
+    "url",
+    (
+        text("path", "Path of the page.", required=True),
+        words(
+            "status_code",
+            "status_code",
+            "Good status codes and ranges, as in C(200-299 404). Default 200-299.",
+            aliases=("status",),
+        ),
+        text("digest", "MD5 of the page, 32 hexadecimal digits."),
+        text("virtualhost", "Host header."),
+        Word("regex", REGEX, "Regular expression the page must match."),
+        flag("regex_no_match", "The page must not match."),
+        words("regex_options", "any", "Options of the regular expression, as in C(caseless multiline)."),
+        words("regex_stack", "any", "First and largest stack in bytes."),
+        integer("regex_min_offset", 0, UINT, "First byte to look at."),
+        integer("regex_max_offset", 0, UINT, "Last byte to start a match at."),
+    ),
+)
+
+_HTTP = (
+    text("virtualhost", "Host header."),
+    choice("http_protocol", ("1.0", "1.0C", "1.1"), "HTTP version; 1.0C is 1.0 with Connection: close."),
+    switch("fast_recovery", "No delay between several URLs at start and recovery."),
+    switch("enable_sni", "Send the virtual host as TLS server name."),
+    Word("url", BLOCKS, "The pages to fetch.", block=URL, required=True),
+)
+
+_HOST = Block(
+    "host",
+    (
+        address("connect_ip", "Address to check."),
+        integer("connect_port", 1, 65535, "Port to check. Default 25."),
+        address("bindto", "Source address."),
+    ),
+)
+
+CHECKS: tuple[Word, ...] = (
+    _check("TCP_CHECK"),
+    _check("HTTP_GET", *_HTTP),
+    _check("SSL_GET", *_HTTP),
+    _check(
+        "SMTP_CHECK",
+        text("helo_name", "Name in HELO."),
+        Word("host", BLOCKS, "Other addresses to check (keepalived's old form).", block=_HOST),
+    ),
+    _check(
+        "DNS_CHECK",
+        choice("type", ("A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA"), "Kind of query. Default SOA."),
+        name_of("name", "Name to ask for. Default is the root."),
+    ),
+    _check(
+        "UDP_CHECK",
+        words("payload", "hex", "Bytes to send, in hexadecimal."),
+        words(
+            "require_reply",
+            "hex_mask",
+            "An answer must come; true, or its bytes in hexadecimal, X for any digit.",
+            bare=True,
+        ),
+        integer("min_reply_length", 0, 65535, "Fewest bytes of the answer."),
+        integer("max_reply_length", 0, 65535, "Most bytes of the answer."),
+    ),
+    _check("PING_CHECK"),
+    _any_check(
+        "MISC_CHECK",
+        script("misc_path", "Command line; exit status 0 is success.", required=True),
+        integer("misc_timeout", 0, 4294, "Seconds the command may take."),
+        flag("misc_dynamic", "The exit status sets the weight."),
+        words("user", "user", "User, and optionally group, to run it as."),
+        tuple(word for word in _check_timers() if word.name != "connect_timeout"),
+    ),
+    refused("BFD_CHECK", "bfd_instance has no variable yet"),
+    refused("FILE_CHECK", "track_file has no variable yet"),
+)
+
+REAL_SERVER = Block(
+    "real_server",
+    (
+        words("ip", "servers", "Address, or a range such as C(192.0.2.1-10).", required=True, key=True),
+        integer("port", 0, 65535, "Port. Default: the virtual server's.", key=True),
+        integer("weight", 0, 65535, "Share of the connections; 0 takes no new ones. Default 1."),
+        words(
+            "lvs_method",
+            "method",
+            "Forwarding, when it differs from the virtual server's lb_kind.",
+            aliases=("lb_kind",),
+        ),
+        integer("uthreshold", 0, 65535, "Most connections at a time; 0 for no limit."),
+        integer("lthreshold", 0, 65535, "Connections at which it takes new ones again."),
+        switch("inhibit_on_failure", "Weight 0, not removal, on failure."),
+        *_timer_words(1),
+        switch("alpha", "Down until the first success."),
+        script("notify_up", "Run when it is up."),
+        script("notify_down", "Run when it is down."),
+        switch("smtp_alert", "Send mail on a change."),
+        text("virtualhost", "Default Host header of its checks."),
+        text("snmp_name", "Name in SNMP."),
+        *CHECKS,
+    ),
+)
+
+VIRTUAL_SERVER = Block(
+    "virtual_server",
+    (
+        address("ip", "The VIP. One of ip, fwmark and group is needed.", key=True),
+        integer("port", 0, 65535, "Port; 0 or none for all ports, with persistence only.", key=True),
+        integer("fwmark", 1, UINT, "Firewall mark, in place of ip and port.", key=True),
+        text("group", "A name of director_virtual_server_groups, in place of ip and port.", key=True),
+        choice("lb_algo", ALGORITHMS, "Scheduler. Default wlc.", aliases=("lvs_sched",)),
+        words(
+            "lb_kind",
+            "method",
+            "Forwarding, NAT, DR or TUN with its options. Default NAT.",
+            aliases=("lvs_method",),
+        ),
+        choice("protocol", ("TCP", "UDP", "SCTP"), "Default TCP."),
+        choice("ip_family", ("inet", "inet6"), "Family of a fwmark service with tunnelled servers."),
+        integer(
+            "persistence_timeout",
+            1,
+            2678400,
+            "Seconds a client sticks to a server; 0 is off, true is keepalived's 6 minutes.",
+            bare=True,
+            zero_is_off=True,
+        ),
+        name_of(
+            "persistence_granularity",
+            "Netmask (IPv4) or prefix length (IPv6) of the clients that stick together.",
+        ),
+        choice("persistence_engine", ("sip",), "Persistence engine."),
+        *_timer_words(1),
+        flag("ops", "One-packet scheduling, UDP only."),
+        flag("flag-1", "First flag of the scheduler."),
+        flag("flag-2", "Second flag of the scheduler."),
+        flag("flag-3", "Third flag of the scheduler."),
+        flag("sh-port", "Scheduler sh: hash the port too."),
+        flag("sh-fallback", "Scheduler sh: another server for one that is down."),
+        flag("mh-port", "Scheduler mh: hash the port too."),
+        flag("mh-fallback", "Scheduler mh: another server for one that is down."),
+        flag("ha_suspend", "No checks while the VIP is not here."),
+        switch("alpha", "Servers are down until their first success."),
+        switch("omega", "Run the down scripts at stop."),
+        integer("quorum", 1, UINT, "Weight that must be alive. Default 1."),
+        integer("hysteresis", 0, UINT, "Tolerance of the quorum, below it."),
+        script("quorum_up", "Run when the quorum is reached."),
+        script("quorum_down", "Run when the quorum is lost."),
+        switch("inhibit_on_failure", "Weight 0, not removal, on failure."),
+        integer("weight", 0, 65535, "Default weight of its servers."),
+        switch("smtp_alert", "Send mail on a change of quorum."),
+        text("virtualhost", "Default Host header of the checks."),
+        text("snmp_name", "Name in SNMP."),
+        words(
+            "sorry_server",
+            "sorry_server",
+            "Address, and optionally port, that serves when the quorum is lost.",
+        ),
+        flag("sorry_server_inhibit", "inhibit_on_failure for the sorry server."),
+        words("sorry_server_lvs_method", "method", "Forwarding to the sorry server."),
+        Word("real_server", BLOCKS, "The real servers.", block=REAL_SERVER, required=True),
+        gone("nat_mask", "NAT has used the address itself since Linux 2.4; keepalived 2 has no such word"),
+    ),
+)

@@ -1,0 +1,209 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The words of the VRRP blocks.
+
+Source: keepalived.conf(5) of 2.2.7; ranges as its ``keepalived -t`` enforces them.
+"""
+
+from __future__ import annotations
+
+from .words import (
+    BLOCK,
+    Block,
+    Word,
+    address,
+    choice,
+    flag,
+    gone,
+    integer,
+    lines,
+    name_of,
+    refused,
+    script,
+    seconds,
+    switch,
+    text,
+    words,
+)
+
+UINT = 4294967295
+_NO_BLOCK = "the block it refers to has no variable yet; a track_script can do the same"
+
+VRRP_SCRIPT = Block(
+    "vrrp_script",
+    (
+        text("name", "Name, for track_script.", required=True, key=True),
+        script("script", "Command line; exit status 0 is success.", required=True),
+        integer("interval", 1, 4294, "Seconds between two runs. Default 1."),
+        integer("timeout", 1, 4294, "Seconds after which a run has failed."),
+        words(
+            "weight",
+            "weight",
+            "Added to the priority (-253 to 253), optionally followed by "
+            "reverse; 0 or nothing: failure is a fault.",
+        ),
+        integer("rise", 1, 2147483647, "Successes in a row to be up."),
+        integer("fall", 1, 2147483647, "Failures in a row to be down."),
+        words("user", "user", "User, and optionally group, to run it as."),
+        flag("init_fail", "Failed until proven otherwise."),
+    ),
+)
+
+
+def _notify_words() -> tuple[Word, ...]:
+    """The scripts a change of state runs, in instances and groups alike."""
+    return (
+        script("notify_master", "Run on becoming master."),
+        script("notify_backup", "Run on becoming backup."),
+        script("notify_fault", "Run on a fault."),
+        script("notify_stop", "Run when VRRP stops."),
+        script(
+            "notify_deleted",
+            "Run when a reload removed it; true alone: DELETED, not FAULT, is notified.",
+            bare=True,
+        ),
+        script("notify", "Run after each of these, with type, name, state and priority as arguments."),
+        switch("notify_priority_changes", "Write changes of priority to the notification FIFOs."),
+        switch("smtp_alert", "Send mail on a change of state."),
+    )
+
+
+def _track_words() -> tuple[Word, ...]:
+    """What lowers the priority or causes a fault, in instances and groups alike."""
+    return (
+        lines("track_interface", "track", "Interfaces, each optionally followed by weight and a number."),
+        lines(
+            "track_script",
+            "track",
+            "Names of director_vrrp_scripts, each optionally followed by weight and a number.",
+        ),
+        refused("track_file", _NO_BLOCK),
+        refused("track_process", _NO_BLOCK),
+        refused("track_bfd", _NO_BLOCK),
+    )
+
+
+VRRP_SYNC_GROUP = Block(
+    "vrrp_sync_group",
+    (
+        text("name", "Name of the group.", required=True, key=True),
+        lines("group", "member", "Names of the instances that change state together.", required=True),
+        *_track_words(),
+        *_notify_words(),
+        flag("sync_group_tracking_weight", "Allow weights that differ between members."),
+        refused(
+            "global_tracking",
+            "keepalived calls it deprecated; write track_interface and track_script in the group",
+        ),
+    ),
+)
+
+AUTHENTICATION = Block(
+    "authentication",
+    (
+        choice(
+            "auth_type",
+            ("PASS", "AH"),
+            "PASS is a password in clear; AH signs each advert (IPv4 only).",
+            required=True,
+        ),
+        text("auth_pass", "The shared secret, at most 8 characters.", required=True, secret=True),
+    ),
+)
+
+VRRP_INSTANCE = Block(
+    "vrrp_instance",
+    (
+        text("name", "Name of the instance.", required=True, key=True),
+        choice("state", ("MASTER", "BACKUP"), "State to start in. keepalived's default is BACKUP."),
+        name_of("interface", "Interface of the adverts.", required=True),
+        integer(
+            "virtual_router_id", 1, 255, "Number of the virtual router, unique on its network.", required=True
+        ),
+        integer(
+            "priority",
+            1,
+            255,
+            "The highest becomes master; must differ between directors. 255 is the owner of the address.",
+            required=True,
+        ),
+        seconds(
+            "advert_int",
+            0.01,
+            255,
+            "Seconds between adverts; whole seconds in VRRPv2, hundredths up to 40.95 in VRRPv3. Default 1.",
+        ),
+        integer("version", 2, 3, "VRRP version. Default is vrrp_version of global_defs."),
+        flag("nopreempt", "Do not take over from a running master of lower priority."),
+        flag("preempt", "The opposite of nopreempt, and the default."),
+        seconds(
+            "preempt_delay", 0, 1000, "Seconds to wait before taking over from a master of lower priority."
+        ),
+        Word("authentication", BLOCK, "Authentication of adverts (VRRPv2 only).", block=AUTHENTICATION),
+        lines(
+            "virtual_ipaddress",
+            "vip",
+            "The VIPs, in the words of C(ip address), as in C(192.0.2.1/24 dev ens33 label ens33:1).",
+            required=True,
+        ),
+        lines("virtual_ipaddress_excluded", "vip", "VIPs that are not in the adverts."),
+        lines("virtual_routes", "any", "Routes while master, in the words of C(ip route)."),
+        lines("virtual_rules", "any", "Rules while master, in the words of C(ip rule)."),
+        flag("promote_secondaries", "Keep other addresses of a subnet when one of them goes."),
+        address("mcast_src_ip", "Source address of multicast adverts."),
+        address("mcast_dst_ip", "Multicast group of this instance."),
+        address("unicast_src_ip", "Source address of unicast adverts."),
+        lines("unicast_peer", "peer", "Addresses of the other directors; makes the adverts unicast."),
+        integer("unicast_ttl", 0, 255, "TTL of unicast adverts."),
+        flag("unicast_fault_no_peer", "Fault, not multicast, without peers."),
+        flag("check_unicast_src", "Accept adverts of the peers only."),
+        flag("track_src_ip", "Fault when the source address goes."),
+        flag("dont_track_primary", "Ignore faults of the interface itself."),
+        *_track_words(),
+        words(
+            "use_vmac",
+            "vmac",
+            "Send from the virtual MAC, optionally with the interface's name and MAC.",
+            bare=True,
+        ),
+        flag("use_vmac_addr", "Virtual MAC for VIPs on other interfaces."),
+        flag("vmac_xmit_base", "Adverts from the real interface."),
+        words("use_ipvlan", "any", "Use an ipvlan interface.", bare=True),
+        name_of("vrf", "VRF of a unicast instance without interface."),
+        flag("accept", "Answer on the VIPs although not their owner (the default)."),
+        flag("no_accept", "Do not answer on the VIPs."),
+        seconds("garp_master_delay", 0, UINT, "As vrrp_garp_master_delay."),
+        integer("garp_master_repeat", 1, UINT, "As vrrp_garp_master_repeat."),
+        seconds("garp_lower_prio_delay", 0, UINT, "As vrrp_garp_lower_prio_delay."),
+        integer("garp_lower_prio_repeat", 0, UINT, "As vrrp_garp_lower_prio_repeat."),
+        integer("garp_master_refresh", 0, UINT, "As vrrp_garp_master_refresh."),
+        integer("garp_master_refresh_repeat", 1, UINT, "As vrrp_garp_master_refresh_repeat."),
+        words("garp_extra_if", "garp_extra_if", "As vrrp_garp_extra_if.", aliases=("vmac_garp_intvl",)),
+        integer("down_timer_adverts", 1, 100, "Missed adverts before taking over. Default 3."),
+        switch("lower_prio_no_advert", "Do not answer an advert of lower priority."),
+        switch("higher_prio_send_advert", "Answer an advert of higher priority once before giving way."),
+        switch("skip_check_adv_addr", "Do not compare the addresses of adverts from the known master."),
+        switch("strict_mode", "As vrrp_strict."),
+        choice(
+            "old_unicast_checksum",
+            ("never",),
+            "Checksum of keepalived before 1.3.6 in VRRPv3 unicast.",
+            bare=True,
+        ),
+        integer("kernel_rx_buf_size", 1, UINT, "Receive buffer in bytes."),
+        integer("debug", 0, 4, "Not implemented in keepalived."),
+        name_of(
+            "lvs_sync_daemon_interface",
+            "Interface of the connection sync daemon that follows this instance.",
+            aliases=("lvs_sync_daemon_inteface",),
+        ),
+        *_notify_words(),
+        script("notify_master_rx_lower_pri", "Run when a master hears an advert of lower priority."),
+        gone("native_ipv6", "the addresses decide the family"),
+        refused(
+            "linkbeat_use_polling",
+            "keepalived calls it deprecated and complains; the kernel reports the link",
+        ),
+    ),
+)

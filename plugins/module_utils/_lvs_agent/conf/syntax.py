@@ -1,0 +1,314 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The syntax of lines that are more than one value: VIPs, tracked things, peers, group entries, and so on.
+
+Each reader takes the words of the line and returns the words to write; it raises
+:class:`.problem.BadValue`. Source: keepalived.conf(5).
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from . import address
+from .problem import BadValue, nearest
+
+Words = list[str]
+_VIP_VALUES = ("brd", "broadcast", "dev", "scope", "label", "peer", "preferred_lft")
+_VIP_FLAGS = ("home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
+_SCOPES = ("site", "link", "host", "nowhere", "global")
+_INTERFACE = 15  # longest name of a Linux interface, and of an address label
+
+
+def vip(words: Words) -> Words:
+    """``ADDRESS[/LENGTH] [dev IF] [label IF:TEXT] [brd ADDRESS] [scope S] …``."""
+    at, _length = address.interface(words[0])
+    if at.is_multicast or at.is_loopback or at.is_unspecified:
+        raise BadValue(
+            f"{words[0]} cannot be a virtual address: it is a multicast, loopback or unspecified address"
+        )
+    rest = words[1:]
+    while rest:
+        option = rest.pop(0)
+        if option in _VIP_FLAGS:
+            continue
+        if option not in _VIP_VALUES:
+            raise BadValue(
+                f"{option!r} is not an option of a virtual address", nearest(option, _VIP_VALUES + _VIP_FLAGS)
+            )
+        if not rest:
+            raise BadValue(f"{option!r} has no value after it")
+        _vip_value(option, rest.pop(0))
+    return words
+
+
+def _vip_value(option: str, value: str) -> None:
+    if option == "label" and len(value) > _INTERFACE:
+        raise BadValue(f"the label {value!r} is longer than {_INTERFACE} characters")
+    if option == "dev":
+        interface_name(value)
+    elif option == "scope" and value not in _SCOPES and not value.isdigit():
+        raise BadValue(f"{value!r} is not a scope", nearest(value, _SCOPES))
+    elif option in ("brd", "broadcast") and value not in ("+", "-"):
+        address.parse(value)
+    elif option == "peer":
+        address.interface(value)
+    elif option == "preferred_lft" and value != "forever" and not value.isdigit():
+        raise BadValue(f"preferred_lft {value!r} is neither seconds nor forever")
+
+
+def interface_name(value: str) -> None:
+    """Raise BadValue when no Linux interface can have this name."""
+    if not value or len(value) > _INTERFACE or re.search(r"[\s/]", value):
+        raise BadValue(
+            f"{value!r} cannot be the name of an interface",
+            f"it has 1 to {_INTERFACE} characters, no blank and no slash",
+        )
+
+
+def signed(text: str, limit: int, name: str) -> None:
+    """Raise BadValue unless text is a number from -limit to limit."""
+    if not re.match(r"[+-]?[0-9]+\Z", text) or abs(int(text)) > limit:
+        raise BadValue(f"{name} {text!r} is not a number from -{limit} to {limit}")
+
+
+def weight(words: Words) -> Words:
+    """``NUMBER [reverse]``."""
+    signed(words[0], 253, "the weight")
+    if words[1:] not in ([], ["reverse"], ["noreverse"]):
+        raise BadValue(f"{' '.join(words[1:])!r} after the weight is not reverse")
+    return words
+
+
+def track(words: Words) -> Words:
+    """``NAME [weight NUMBER [reverse]]``."""
+    member(words[:1])
+    if words[1:]:
+        if words[1] != "weight" or not words[2:]:
+            raise BadValue(
+                f"after {words[0]!r} there is {' '.join(words[1:])!r}",
+                "write: NAME weight NUMBER; one name a line",
+            )
+        weight(words[2:])
+    return words
+
+
+def member(words: Words) -> Words:
+    """One name."""
+    if len(words) != 1:
+        raise BadValue(f"{' '.join(words)!r} is more than one name", "write one a line")
+    if words[0].startswith("@") or words[0] in (
+        "include",
+        "includer",
+        "includem",
+        "includew",
+        "includeb",
+        "includea",
+    ):
+        raise BadValue(f"{words[0]!r} cannot be a name: keepalived has another meaning for it")
+    return words
+
+
+def peer(words: Words) -> Words:
+    """``ADDRESS [min_ttl N] [max_ttl N]``."""
+    address.parse(words[0])
+    _options(words[1:], {"min_ttl": (0, 255), "max_ttl": (0, 255)})
+    return words
+
+
+def _options(words: Words, known: t.Mapping[str, tuple[int, int]]) -> None:
+    """Pairs of a known option and a number in its range."""
+    rest = list(words)
+    while rest:
+        option = rest.pop(0)
+        if option not in known:
+            raise BadValue(f"{option!r} is not known here", nearest(option, known))
+        low, high = known[option]
+        value = rest.pop(0) if rest else ""
+        if not value.isdigit() or not low <= int(value) <= high:
+            raise BadValue(f"{option} {value!r} is not a number from {low} to {high}")
+
+
+def group_entry(words: Words) -> Words:
+    """``ADDRESS|RANGE [PORT]`` or ``fwmark NUMBER [inet|inet6]``."""
+    if words[0] == "fwmark":
+        if len(words) < 2 or not words[1].isdigit() or not 0 < int(words[1]) < 2**32:
+            raise BadValue("fwmark has no number from 1 to 4294967295 after it")
+        if words[2:] not in ([], ["inet"], ["inet6"]):
+            raise BadValue(f"{' '.join(words[2:])!r} after the fwmark is not inet or inet6")
+        return words
+    address.expand(words[0])
+    return _port_after(words)
+
+
+def _port_after(words: Words) -> Words:
+    if len(words) > 2:
+        raise BadValue(f"{' '.join(words[2:])!r} after the port is too much")
+    if words[1:]:
+        address.port(words[1])
+    return words
+
+
+def sorry_server(words: Words) -> Words:
+    """``ADDRESS [PORT]``."""
+    address.parse(words[0])
+    return _port_after(words)
+
+
+def smtp_server(words: Words) -> Words:
+    """``ADDRESS|NAME [PORT]``."""
+    if re.match(r"[0-9.]+\Z|.*:.*:", words[0]):
+        address.parse(words[0])
+    return _port_after(words)
+
+
+def servers(words: Words) -> Words:
+    """``ADDRESS|RANGE``."""
+    if len(words) != 1:
+        raise BadValue(f"{' '.join(words)!r} is more than one address or range")
+    address.expand(words[0])
+    return words
+
+
+def method(words: Words) -> Words:
+    """``NAT|DR`` or ``TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]``."""
+    kind, rest = words[0], words[1:]
+    if kind not in ("NAT", "DR", "TUN"):
+        raise BadValue(f"{kind!r} is not a forwarding method", nearest(kind, ("NAT", "DR", "TUN")))
+    if not rest:
+        return words
+    pattern = r"(type (ipip|gre|gue port [0-9]+)( (nocsum|csum|remcsum))?|(nocsum|csum|remcsum))\Z"
+    if kind != "TUN" or not re.match(pattern, " ".join(rest)):
+        raise BadValue(
+            f"{' '.join(rest)!r} after {kind} is not known",
+            "TUN can have: type ipip, type gre, type gue port NUMBER",
+        )
+    return words
+
+
+def user(words: Words) -> Words:
+    """``USER [GROUP]``."""
+    return _count(words, 2, "a user and a group")
+
+
+def path_user(words: Words) -> Words:
+    """``PATH [USER [GROUP]]``."""
+    return _count(words, 3, "a path, a user and a group")
+
+
+def vmac(words: Words) -> Words:
+    """``[NAME] [MAC]``."""
+    _count(words, 2, "an interface name and a MAC")
+    for word in words:
+        if not re.match(r"([0-9A-Fa-f]{2}:){4,5}[0-9A-Fa-f]{2}\Z", word):
+            interface_name(word)
+    return words
+
+
+def _count(words: Words, most: int, what: str) -> Words:
+    if len(words) > most:
+        raise BadValue(f"{' '.join(words)!r} is more than {what}")
+    return words
+
+
+def sync_daemon(words: Words) -> Words:
+    """``INTERFACE [[inst] INSTANCE] [id N] [maxlen N] [port N] [ttl N] [group ADDRESS]``."""
+    interface_name(words[0])
+    numbers = {"id": (0, 255), "maxlen": (1, 65507), "port": (1, 65535), "ttl": (1, 255)}
+    rest = words[1:]
+    if rest and rest[0] == "inst":
+        rest = rest[2:]
+    elif rest and rest[0] not in numbers and rest[0] != "group":
+        rest = rest[1:]
+    if "group" in rest:
+        place = rest.index("group")
+        address.parse((rest + [""])[place + 1])
+        rest = rest[:place] + rest[place + 2 :]
+    _options(rest, numbers)
+    return words
+
+
+def lvs_timeouts(words: Words) -> Words:
+    """``[tcp SECONDS] [tcpfin SECONDS] [udp SECONDS]``."""
+    longest = 31 * 86400
+    _options(words, {"tcp": (1, longest), "tcpfin": (1, longest), "udp": (1, longest)})
+    return words
+
+
+def garp_extra_if(words: Words) -> Words:
+    """``[all] SECONDS``."""
+    value = words[1:] if words[0] == "all" else words
+    if len(value) != 1 or not value[0].isdigit() or int(value[0]) > 86400:
+        raise BadValue(
+            f"{' '.join(words)!r} is not a number of seconds up to 86400, optionally after the word all"
+        )
+    return words
+
+
+def cpus(words: Words) -> Words:
+    """CPU numbers."""
+    for word in words:
+        if not word.isdigit():
+            raise BadValue(f"{word!r} is not the number of a CPU")
+    return words
+
+
+def status_code(words: Words) -> Words:
+    """Codes and ranges: ``200-299 404``."""
+    for word in words:
+        match = re.match(r"([1-5][0-9][0-9])(?:-([1-5][0-9][0-9]))?\Z", word)
+        if not match or (match[2] and int(match[2]) < int(match[1])):
+            raise BadValue(
+                f"{word!r} is not an HTTP status code from 100 to 599, or a range such as 200-299",
+                "put blanks between codes",
+            )
+    return words
+
+
+def hexadecimal(words: Words) -> Words:
+    """Hexadecimal digits."""
+    return _hex(words, r"[0-9A-Fa-f]+\Z")
+
+
+def hex_mask(words: Words) -> Words:
+    """Hexadecimal digits, and X for any digit."""
+    return _hex(words, r"[0-9A-Fa-fXx]+\Z")
+
+
+def _hex(words: Words, pattern: str) -> Words:
+    for word in words:
+        if not re.match(pattern, word):
+            raise BadValue(f"{word!r} is not hexadecimal")
+    return words
+
+
+def anything(words: Words) -> Words:
+    """Words keepalived itself has to judge."""
+    return words
+
+
+READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
+    "any": anything,
+    "cpus": cpus,
+    "garp_extra_if": garp_extra_if,
+    "group_entry": group_entry,
+    "hex": hexadecimal,
+    "hex_mask": hex_mask,
+    "lvs_timeouts": lvs_timeouts,
+    "member": member,
+    "method": method,
+    "path_user": path_user,
+    "peer": peer,
+    "servers": servers,
+    "smtp_server": smtp_server,
+    "sorry_server": sorry_server,
+    "status_code": status_code,
+    "sync_daemon": sync_daemon,
+    "track": track,
+    "user": user,
+    "vip": vip,
+    "vmac": vmac,
+    "weight": weight,
+}

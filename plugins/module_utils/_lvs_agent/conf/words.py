@@ -1,0 +1,146 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a keyword of keepalived.conf can be: its kind, its range, its other spellings.
+
+The tables of :mod:`.schema` are made of these. Nothing here knows a particular keyword.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+# The kinds. What a variable may hold -> what keepalived reads.
+INT = "int"  # 51 -> `word 51`
+NUMBER = "number"  # 0.5 -> `word 0.5`; a decimal number, mostly seconds
+CHOICE = "choice"  # one of ``choices`` -> `word TCP`
+FLAG = "flag"  # true -> `word`; false -> nothing
+SWITCH = "switch"  # true -> `word true`; false -> `word false`
+NAME = "name"  # one word, no blank in it
+TEXT = "text"  # one word for keepalived, quoted where it must be
+SCRIPT = "script"  # a command line, or keepalived's own `"command line" user group`
+REGEX = "regex"  # like TEXT, but keepalived takes backslashes as escapes in it
+ADDRESS = "address"  # an IPv4 or IPv6 address
+WORDS = "words"  # several words on the keyword's line: `weight 10 reverse`
+LINES = "lines"  # a list, one line each, between braces
+BLOCK = "block"  # a mapping between braces
+BLOCKS = "blocks"  # a list of mappings, each between braces of its own
+GONE = "gone"  # keepalived no longer has it: accepted, left out, ``reason`` says why
+REFUSED = (
+    "refused"  # keepalived has it and complains, or we cannot render it yet: an error, ``reason`` says why
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Word:
+    """One keyword of one block.
+
+    ``low`` and ``high`` are inclusive. ``zero_is_off``: 0 means "as if the word were not there", although
+    keepalived refuses a 0. ``bare``: the word may stand alone, true is that. ``line`` names the syntax of
+    the lines of LINES and of the words of WORDS (a key of :data:`.syntax.READERS`). ``key``: not a
+    keyword, but what follows the block's own name (`vrrp_instance NAME`, `real_server IP PORT`).
+    """
+
+    name: str
+    kind: str
+    doc: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    zero_is_off: bool = False
+    bare: bool = False
+    aliases: tuple[str, ...] = ()
+    block: Block | None = None
+    line: str = ""
+    required: bool = False
+    secret: bool = False
+    key: bool = False
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block's keyword and the words allowed in it, in the order in which we write them."""
+
+    name: str
+    words: tuple[Word, ...]
+
+    def find(self, name: str) -> Word | None:
+        """The word with this name, or with this old spelling; None when the block has neither."""
+        return self.index().get(name)
+
+    def index(self) -> t.Mapping[str, Word]:
+        """Every accepted spelling -> its word."""
+        table = {alias: word for word in self.words for alias in word.aliases}
+        table.update({word.name: word for word in self.words})
+        return table
+
+    def spellings(self) -> list[str]:
+        """Every spelling worth suggesting to somebody who mistyped one."""
+        return [word.name for word in self.words if word.kind not in (GONE, REFUSED)]
+
+
+def integer(name: str, low: int, high: int, doc: str, **more: t.Any) -> Word:
+    """A whole number from ``low`` to ``high``."""
+    return Word(name, INT, doc, low=low, high=high, **more)
+
+
+def seconds(name: str, low: float, high: float, doc: str, **more: t.Any) -> Word:
+    """A time in seconds, fractions allowed, from ``low`` to ``high``."""
+    return Word(name, NUMBER, doc, low=low, high=high, **more)
+
+
+def choice(name: str, choices: t.Iterable[str], doc: str, **more: t.Any) -> Word:
+    """One of the words ``choices``."""
+    return Word(name, CHOICE, doc, choices=tuple(choices), **more)
+
+
+def flag(name: str, doc: str, **more: t.Any) -> Word:
+    """A word that stands alone."""
+    return Word(name, FLAG, doc, **more)
+
+
+def switch(name: str, doc: str, **more: t.Any) -> Word:
+    """A word followed by true or false."""
+    return Word(name, SWITCH, doc, **more)
+
+
+def text(name: str, doc: str, **more: t.Any) -> Word:
+    """A string that is one word for keepalived."""
+    return Word(name, TEXT, doc, **more)
+
+
+def name_of(name: str, doc: str, **more: t.Any) -> Word:
+    """A word without blanks: an interface, a user, a chain."""
+    return Word(name, NAME, doc, **more)
+
+
+def script(name: str, doc: str, **more: t.Any) -> Word:
+    """A command line."""
+    return Word(name, SCRIPT, doc, **more)
+
+
+def address(name: str, doc: str, **more: t.Any) -> Word:
+    """An IP address."""
+    return Word(name, ADDRESS, doc, **more)
+
+
+def words(name: str, line: str, doc: str, **more: t.Any) -> Word:
+    """Several words on one line, in the syntax ``line``."""
+    return Word(name, WORDS, doc, line=line, **more)
+
+
+def lines(name: str, line: str, doc: str, **more: t.Any) -> Word:
+    """A list with one line for each element, in the syntax ``line``."""
+    return Word(name, LINES, doc, line=line, **more)
+
+
+def gone(name: str, reason: str) -> Word:
+    """A word keepalived dropped: understood, without effect."""
+    return Word(name, GONE, reason, reason=reason)
+
+
+def refused(name: str, reason: str) -> Word:
+    """A word that stops with an explanation."""
+    return Word(name, REFUSED, reason, reason=reason)
