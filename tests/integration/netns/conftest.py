@@ -54,7 +54,7 @@ class Host:
         ]
 
     def sysctl(self, interface: str, name: str) -> str:
-        """A running value below net.ipv4.conf, as sysctl(8) reads it."""
+        """What the command sysctl reads below net.ipv4.conf."""
         return self.run("sysctl", "-n", f"net/ipv4/conf/{interface}/{name}").strip()
 
     def set_sysctl(self, interface: str, name: str, value: int) -> None:

@@ -142,16 +142,8 @@ def test_announcements_as_the_network_sees_them(hosts: tuple[Any, Any]) -> None:
                 seen.append(line.strip())
         finally:
             tcpdump.terminate()
-    assert (
-        seen
-        == [
-            (
-                f"{mac} > ff:ff:ff:ff:ff:ff, ethertype ARP (0x0806), length 42: "
-                f"Request who-has {VIP} (ff:ff:ff:ff:ff:ff) tell {VIP}, length 28"
-            )
-        ]
-        * 3
-    )
+    frame = f"{mac} > ff:ff:ff:ff:ff:ff, ethertype ARP (0x0806), length 42: Request who-has {VIP}"
+    assert seen == [f"{frame} (ff:ff:ff:ff:ff:ff) tell {VIP}, length 28"] * 3
 
 
 @pytest.mark.parametrize(

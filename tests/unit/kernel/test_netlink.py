@@ -1,0 +1,203 @@
+# Copyright (c) 2026 The linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The netlink codec against bytes laid out by hand from linux/netlink.h, and the socket against a scripted kernel."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _lvs_agent.kernel import netlink
+from _lvs_agent.kernel.netlink import Message, NetlinkError, NetlinkSocket
+
+U32 = st.integers(0, 0xFFFFFFFF)
+U16 = st.integers(0, 0xFFFF)
+MESSAGES = st.builds(Message, U16, U16, U32, U32, st.binary(max_size=64))
+ATTRS = st.lists(st.tuples(st.integers(0, 0x3FFF), st.binary(max_size=40)), max_size=8)
+
+
+@given(st.lists(MESSAGES, max_size=5))
+def test_messages_come_back(messages: list[Message]) -> None:
+    assert list(netlink.parse_messages(b"".join(map(netlink.pack_message, messages)))) == messages
+
+
+@given(ATTRS)
+def test_attributes_come_back(attrs: list[tuple[int, bytes]]) -> None:
+    data = b"".join(netlink.pack_attr(*attr) for attr in attrs)
+    assert len(data) % 4 == 0
+    assert list(netlink.iter_attrs(data)) == attrs
+    ((kind, inner),) = netlink.iter_attrs(netlink.pack_nested(7, [data]))
+    assert (kind, list(netlink.iter_attrs(inner))) == (7, attrs)
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_parse_or_are_malformed(data: bytes) -> None:
+    for parse in (netlink.parse_messages, netlink.iter_attrs):
+        try:
+            list(parse(data))
+        except netlink.MalformedMessage:
+            continue
+
+
+def test_message_layout() -> None:
+    message = Message(type=0x1C, flags=0x305, seq=0x01020304, pid=9, payload=b"abcde")
+    assert netlink.pack_message(message) == (
+        struct.pack("=L", 21)  # nlmsg_len: without the padding
+        + struct.pack("=H", 0x1C)
+        + struct.pack("=H", 0x305)
+        + struct.pack("=L", 0x01020304)
+        + struct.pack("=L", 9)
+        + b"abcde\0\0\0"
+    )
+
+
+def test_attribute_layout() -> None:
+    assert netlink.pack_attr(6, b"rr\0") == struct.pack("=HH", 7, 6) + b"rr\0\0"
+    assert netlink.pack_nested(1, [netlink.pack_attr(4, netlink.be16(80))]) == (
+        struct.pack("=HH", 12, 0x8001) + struct.pack("=HH", 6, 4) + b"\x00\x50" + b"\0\0"
+    )
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        netlink.pack_attr(1, bytes(0xFFFC))
+    with pytest.raises(ValueError, match="NUL"):
+        netlink.cstring("a\0b")
+
+
+def error_message(code: int, tail: bytes = b"", flags: int = 0, seq: int = 1) -> bytes:
+    echoed = struct.pack("=LHHLL", 24, 0x1C, 5, seq, 0)
+    return netlink.pack_message(Message(2, flags, seq, 0, struct.pack("=i", -code) + echoed + tail))
+
+
+@pytest.mark.parametrize("capped", [True, False])
+def test_extended_error(capped: bool) -> None:
+    text = netlink.pack_attr(1, b"Unknown scheduler\0")
+    tail = text if capped else b"payload!" + text
+    (message,) = netlink.parse_messages(error_message(errno.EINVAL, tail, flags=0x300 if capped else 0x200))
+    assert netlink.parse_error(message) == (errno.EINVAL, "Unknown scheduler")
+
+
+class ScriptedSocket:
+    """Answers each request with the next of its scripts; a script is datagrams, or exceptions to raise."""
+
+    def __init__(self, *scripts: list[Any]) -> None:
+        self.scripts = list(scripts)
+        self.pending: list[Any] = []
+        self.sent: list[Message] = []
+
+    def sendto(self, data: bytes, _address: object) -> None:
+        self.sent += netlink.parse_messages(data)
+        self.pending += self.scripts.pop(0)
+
+    def recvmsg(self, _size: int) -> tuple[bytes, list[Any], int, None]:
+        answer = self.pending.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer, [], 0, None
+
+    def setsockopt(self, *_arguments: int) -> None: ...
+    def settimeout(self, _seconds: float) -> None: ...
+    def bind(self, _address: object) -> None: ...
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def talk(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def open_with(*scripts: list[Any]) -> tuple[NetlinkSocket, ScriptedSocket]:
+        kernel = ScriptedSocket(*scripts)
+        monkeypatch.setattr("_lvs_agent.kernel.netlink.socket.socket", lambda *_arguments: kernel)
+        return NetlinkSocket(netlink.NETLINK_GENERIC), kernel
+
+    return open_with
+
+
+def part(payload: bytes, seq: int, flags: int = netlink.NLM_F_MULTI) -> bytes:
+    return netlink.pack_message(Message(0x1C, flags, seq, 0, payload))
+
+
+def done(seq: int, code: int = 0, flags: int = netlink.NLM_F_MULTI) -> bytes:
+    return netlink.pack_message(Message(3, flags, seq, 0, struct.pack("=i", -code)))
+
+
+def payloads(messages: list[Message]) -> list[bytes]:
+    return [message.payload for message in messages]
+
+
+def test_request_collects_answers_up_to_the_acknowledgement(talk: Any) -> None:
+    sock, kernel = talk([part(b"left", 77), part(b"over", 1, 0) + error_message(0)])
+    assert payloads(sock.request(0x1C, b"ask", "x")) == [b"over"]
+    assert kernel.sent == [Message(0x1C, 0x5, 1, 0, b"ask")]
+
+
+def test_a_refusal_names_the_object_the_errno_and_the_reason(talk: Any) -> None:
+    text = netlink.pack_attr(1, b"Unknown scheduler\0")
+    sock, _kernel = talk([error_message(errno.EINVAL, text, flags=0x300)])
+    with pytest.raises(NetlinkError, match=r"virtual service.*EINVAL.*Unknown scheduler") as caught:
+        sock.request(0x1C, b"", "virtual service")
+    assert (caught.value.errno, caught.value.subject) == (errno.EINVAL, "virtual service")
+
+
+def test_without_rights_the_advice_says_so(talk: Any) -> None:
+    sock, _kernel = talk([error_message(errno.EPERM)])
+    with pytest.raises(NetlinkError, match="CAP_NET_ADMIN"):
+        sock.dump(0x1C, b"", "x")
+
+
+def test_a_dump_of_several_datagrams(talk: Any) -> None:
+    sock, kernel = talk([part(b"1111", 1) + part(b"2222", 1), part(b"3333", 1), done(1)])
+    assert payloads(sock.dump(0x1C, b"", "x")) == [b"1111", b"2222", b"3333"]
+    assert kernel.sent[0].flags == 0x301
+
+
+@pytest.mark.parametrize("where", ["in the middle", "at the end"])
+def test_an_interrupted_dump_is_read_again(talk: Any, where: str) -> None:
+    multi, interrupted = netlink.NLM_F_MULTI, netlink.NLM_F_MULTI | netlink.NLM_F_DUMP_INTR
+    middle, end = (interrupted, multi) if where == "in the middle" else (multi, interrupted)
+    sock, _kernel = talk([part(b"old!", 1, middle), done(1, flags=end)], [part(b"new!", 2), done(2)])
+    assert payloads(sock.dump(0x1C, b"", "x")) == [b"new!"]
+
+
+def test_a_dump_that_overflowed_is_read_again_and_the_rest_of_the_first_skipped(talk: Any) -> None:
+    lost = OSError(errno.ENOBUFS, "")
+    sock, _kernel = talk([part(b"old1", 1), lost], [part(b"old2", 1) + done(1), part(b"new!", 2), done(2)])
+    assert payloads(sock.dump(0x1C, b"", "x")) == [b"new!"]
+
+
+def test_a_dump_that_never_settles_gives_up(talk: Any) -> None:
+    flags = netlink.NLM_F_MULTI | netlink.NLM_F_DUMP_INTR
+    sock, kernel = talk(*([done(seq, flags=flags)] for seq in range(1, 20)))
+    with pytest.raises(netlink.DumpInterrupted):
+        sock.dump(0x1C, b"", "x")
+    assert len(kernel.sent) == 5
+
+
+def test_an_error_at_the_end_of_a_dump(talk: Any) -> None:
+    sock, _kernel = talk([done(1, errno.EOPNOTSUPP)])
+    with pytest.raises(NetlinkError, match="not supported"):
+        sock.dump(0x1C, b"", "x")
+
+
+def test_a_lost_acknowledgement_is_an_error(talk: Any) -> None:
+    for lost, number in ((OSError(errno.ENOBUFS, ""), errno.ENOBUFS), (TimeoutError(), errno.ETIMEDOUT)):
+        sock, _kernel = talk([lost])
+        with pytest.raises(NetlinkError, match="read the state again") as caught:
+            sock.request(0x1C, b"", "x")
+        assert caught.value.errno == number
+
+
+def test_the_kernel_understands_us() -> None:
+    """The controller family is in every kernel and needs no rights."""
+    from _lvs_agent.kernel.genl import FamilyNotFound, GenlConnection
+
+    with GenlConnection("nlctrl") as connection:
+        assert connection.family.id == 0x10
+        names = {entry[2].rstrip(b"\0") for entry in connection.dump(3, [], "families")}
+    assert b"nlctrl" in names
+    with pytest.raises(FamilyNotFound, match="no-such-family"):
+        GenlConnection("no-such-family")
