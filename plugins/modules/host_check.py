@@ -92,7 +92,6 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import echo, iproute2, kmod
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.interfaces import missing_interface

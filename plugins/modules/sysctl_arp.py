@@ -136,7 +136,6 @@ effective:
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import interfaces, sysctl
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
 from ansible_collections.linuxha.lvs.plugins.module_utils._module import read_text, replace_text, text_diff

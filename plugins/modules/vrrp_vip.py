@@ -134,7 +134,6 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import announce, interfaces, iproute2
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addresses import (
     Address,
@@ -206,10 +205,15 @@ def parse_record(path: str, text: str) -> Record:
     """The record file's content. Raises ValueError."""
     if not text:
         return Record()
+    refusal = ValueError(f"{path} is not a record of this module: remove it, or name another file")
     try:
-        return Record(**json.loads(text))
+        record = Record(**json.loads(text))
+        kinds = {type(item) for item in (record.interface, *record.addresses, *record.host_routes)}
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not a record of this module ({error}): remove it, or name another file") from error
+        raise refusal from error
+    if kinds != {str}:
+        raise refusal
+    return record
 
 
 def render_record(record: Record) -> str:

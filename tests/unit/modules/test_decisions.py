@@ -8,11 +8,10 @@ import socket
 from typing import Any
 
 import pytest
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addresses import Address
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.iproute2 import Interface
 from ansible_collections.linuxha.lvs.plugins.modules import host_check, ipvs_info, sysctl_arp, vrrp_vip
-
-from _lvs_agent.kernel import ipvs_types as types
-from _lvs_agent.kernel.addresses import Address
-from _lvs_agent.kernel.iproute2 import Interface
 
 VIP = "192.168.1.100"
 
