@@ -10,8 +10,8 @@ import os
 import sys
 from typing import Any, Callable, Sequence
 
+from . import demo, lab, network, ssh
 from . import guest as guests
-from . import lab, network, ssh
 from .commands import run
 from .errors import LabError
 from .paths import lab_dir, labs_dir
@@ -82,7 +82,7 @@ def _ssh(arguments: argparse.Namespace) -> int:
 
 def _crash(arguments: argparse.Namespace) -> int:
     plan, guest = _host(arguments)
-    _say(f"{guest.name} lost its power" if guests.kill(lab_dir(plan.name), guest) else f"{guest.name} was down")
+    _say(f"{guest.name} lost its power" if lab.crash(plan, guest) else f"{guest.name} was down")
     return 0
 
 
@@ -133,6 +133,10 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _demo(arguments: argparse.Namespace) -> int:
+    return demo.demo(arguments.site, arguments.lab, arguments.json)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description="A lab of real Linux hosts for one site inventory.")
     parser.add_argument("--lab", default=os.environ.get("LAB", "default"), help="name of the lab [%(default)s]")
@@ -149,6 +153,9 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     verb("status", _status, "hosts, their state, NICs and cables").add_argument("--json", action="store_true")
+    show = verb("demo", _demo, "boot a lab, build the site in it, crash its master, print what was measured")
+    show.add_argument("--site", default=os.environ.get("SITE", "dr-two-nic"), help="an inventory [%(default)s]")
+    show.add_argument("--json", action="store_true")
     verb("list", _list, "the labs there are").add_argument("--json", action="store_true")
     verb("down", _down, "end the lab and remove all it made")
     host_verb("ssh", _ssh, "a shell, or a command, on a host").add_argument("command", nargs=argparse.REMAINDER)

@@ -129,6 +129,13 @@ def boot(plan: Plan, guest: Guest, progress: Progress) -> None:
         guests.wait_until_up(directory, plan, [guest], BOOT_TIMEOUT_S, progress)
 
 
+def crash(plan: Plan, guest: Guest) -> bool:
+    """Cut a guest's power. False when it was down already."""
+    was_up = guests.kill(lab_dir(plan.name), guest)
+    network.end_connections(plan, guest)
+    return was_up
+
+
 def down(name: str) -> bool:
     """End the lab: processes, namespace with all taps, files. True when there was anything."""
     directory = lab_dir(name)
@@ -140,6 +147,8 @@ def down(name: str) -> bool:
         plan = saved_plan(name)
         for guest in plan.guests if plan else ():
             guests.kill(directory, guest)
+        if network.namespace_exists(namespace):
+            network.end_processes(namespace)
         network.delete(namespace)
         shutil.rmtree(directory)
     return True
@@ -169,7 +178,7 @@ def _create(directory: Path, plan: Plan, guest: Guest) -> None:
 
 def _remove(directory: Path, plan: Plan, name: str) -> None:
     guest = plan.guest(name)
-    guests.kill(directory, guest)
+    crash(plan, guest)
     network.unplug(plan, guest)
     shutil.rmtree(guests.guest_dir(directory, guest), ignore_errors=True)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 
@@ -88,6 +89,20 @@ def delete(namespace: str) -> bool:
     return True
 
 
+def end_connections(plan: Plan, guest: Guest) -> None:
+    """End the ssh connections to a guest that lost its power: nobody will tell them, and shared ones would hang."""
+    address = guest.management_address.partition("/")[0]
+    for pid in run(["ip", "netns", "pids", plan.namespace], check=False).split():
+        if _words(pid)[:2] == ["nc", address]:
+            _terminate(pid)
+
+
+def end_processes(namespace: str) -> None:
+    """End whatever still runs in the namespace (connections, captures): it would outlive its name otherwise."""
+    for pid in run(["ip", "netns", "pids", namespace], check=False).split():
+        _terminate(pid)
+
+
 def set_cable(plan: Plan, guest: Guest, nic: str, plugged: bool) -> None:
     """Pull the cable of one NIC (its tap goes down) or plug it in again."""
     for port in guest.ports:
@@ -154,6 +169,21 @@ def socket_in(namespace: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
     if not made:
         raise LabError(f"cannot enter the network namespace {namespace}: is the lab up, and are you root?")
     return made[0]
+
+
+def _words(pid: str) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as handle:
+            return handle.read().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _terminate(pid: str) -> None:
+    try:
+        os.kill(int(pid), signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it ended by itself
 
 
 def _links(namespace: str) -> dict[str, list[str]]:

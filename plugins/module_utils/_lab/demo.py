@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: the linuxha.lvs developers
+"""`make demo`: from nothing to a site that survives the crash of its master, with the figures measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, Sequence
+
+from . import lab, probe, remote, wire
+from .errors import LabError
+from .playbook import Run, play
+from .plan import Plan
+
+PROBE_S = 9.0
+CRASH_AFTER_S = 2.0
+_RETURN_TIMEOUT_S = 30.0
+
+
+class Service(NamedTuple):
+    """A virtual service as `ipvsadm -Sn` on a director shows it."""
+
+    address: str
+    port: int
+
+
+class Failover(NamedTuple):
+    """What a crash of the master cost. Seconds; `silence_s`: from its last advert to the backup's first."""
+
+    crashed: str
+    new_master: str
+    silence_s: float
+    outages: list[probe.Outage]
+    attempts: list[probe.Attempt]
+
+
+class Teller:
+    """Progress on standard error: seconds since the start, then what goes on."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        sys.stderr.write(f"[{time.monotonic() - self._started:4.0f} s]   {text}\n")
+        sys.stderr.flush()
+
+    def phase(self, text: str) -> None:
+        sys.stderr.write(f"[{time.monotonic() - self._started:4.0f} s] ==> {text}\n")
+        sys.stderr.flush()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+
+def demo(site: str, name: str, as_json: bool) -> int:
+    """Boot the lab, build the site twice, show it balancing, crash its master. Leaves the lab up."""
+    playbooks = Path("playbooks").resolve()
+    inventory = playbooks / "inventories" / site
+    if not inventory.is_dir():
+        known = ", ".join(sorted(path.name for path in inventory.parent.iterdir()))
+        raise LabError(f"no site {site!r} in {inventory.parent}; there are: {known}")
+    tell = Teller()
+    log = Path("build") / f"demo-{name}.log"
+    log.parent.mkdir(exist_ok=True)
+    log.write_text("")
+    os.environ["LAB"] = name
+
+    tell.phase(f"booting a host for every host of {site} (the first time this builds their image: a minute more)")
+    booted = play(playbooks / "lab_up.yml", [inventory], log, tell)
+    plan = lab.existing_plan(name)
+    inventories = [inventory, lab.inventory_path(name)]
+    tell.phase("building the site: ansible-playbook site.yml")
+    first = play(playbooks / "site.yml", inventories, log, tell)
+    tell.phase("building it again: nothing may change")
+    second = play(playbooks / "site.yml", inventories, log, tell)
+    if any(second.changed.values()):
+        raise LabError(f"the second run changed something: {second.changed}; see {log}")
+
+    directors = _group(inventories, "directors")
+    client = next(guest.name for guest in plan.guests if guest.host.lab_only)
+    tell.phase("waiting for the VIP and its real servers")
+    master = _wait_for_master(plan, directors)
+    service = _service(plan, master)
+    tell.phase(f"asking {service.address}:{service.port} from {client} for two seconds")
+    with remote.Probe(plan, client, service.address, service.port, 2.0) as client_probe:
+        calm = client_probe.result()
+    tell.phase(f"cutting the power of {master}, which holds {service.address}")
+    failover = crash_master(plan, client, service, master, directors)
+    table = remote.output(plan, failover.new_master, "ipvsadm", "-Ln")
+    tell.phase(f"booting {master} again")
+    lab.boot(plan, plan.guest(master), tell)
+    holder = _wait_for_master(plan, directors, prefer=master)
+    facts = _facts(site, service, holder, calm, failover, booted, first, second, tell.seconds)
+    sys.stdout.write(json.dumps(facts, indent=1) + "\n" if as_json else _summary(facts, table, plan))
+    return 0
+
+
+def crash_master(plan: Plan, client: str, service: Service, master: str, directors: Sequence[str]) -> Failover:
+    """Crash `master` while `client` asks the VIP every 10 ms; measure from the client and from the wire."""
+    addresses = {_address(plan, host): host for host in directors}
+    with wire.Capture(plan) as capture, remote.Probe(
+        plan, client, service.address, service.port, PROBE_S
+    ) as client_probe:
+        time.sleep(CRASH_AFTER_S)
+        crashed_at = time.time()
+        lab.crash(plan, plan.guest(master))
+        attempts = client_probe.result()
+        adverts = capture.adverts
+    old = [advert.time_s for advert in adverts if addresses.get(advert.source) == master]
+    new = [advert for advert in adverts if addresses.get(advert.source) not in (None, master) and advert.time_s > crashed_at]
+    if not old or not new:
+        raise LabError(f"{len(old)} adverts of {master} before its crash and {len(new)} of a backup after it were seen")
+    return Failover(
+        crashed=master,
+        new_master=addresses[new[0].source],
+        silence_s=new[0].time_s - max(old),
+        outages=probe.outages(attempts),
+        attempts=attempts,
+    )
+
+
+def holders(plan: Plan, directors: Sequence[str], address: str) -> list[str]:
+    """The directors that have `address` on one of their interfaces, as ip(8) says."""
+    found = []
+    for host in directors:
+        links = json.loads(remote.output(plan, host, "ip", "-json", "address", "show"))
+        if address in {info["local"] for link in links for info in link["addr_info"]}:
+            found.append(host)
+    return found
+
+
+def _wait_for_master(plan: Plan, directors: Sequence[str], prefer: str | None = None) -> str:
+    """The one director that holds the first service's VIP; `prefer` is given time to take it back."""
+    deadline = time.monotonic() + _RETURN_TIMEOUT_S
+    held: list[str] = []
+    while time.monotonic() < deadline:
+        address = _service(plan, directors[0]).address
+        held = holders(plan, directors, address)
+        if len(held) == 1 and prefer in (None, held[0]):
+            return held[0]
+        time.sleep(0.5)
+    if len(held) == 1:
+        return held[0]
+    raise LabError(f"the VIP is held by {held or 'nobody'} after {_RETURN_TIMEOUT_S:.0f} s, not by exactly one director")
+
+
+def _service(plan: Plan, director: str) -> Service:
+    """The first TCP service with real servers in the director's IPVS table."""
+    deadline = time.monotonic() + _RETURN_TIMEOUT_S
+    while time.monotonic() < deadline:
+        for line in remote.output(plan, director, "ipvsadm", "-Sn").splitlines():
+            words = line.split()
+            if words[:2] == ["-a", "-t"]:
+                address, _colon, port = words[2].rpartition(":")
+                return Service(address.strip("[]"), int(port))
+        time.sleep(0.5)
+    raise LabError(f"{director} has no virtual service with real servers in its IPVS table")
+
+
+def _group(inventories: Sequence[Path], group: str) -> list[str]:
+    argv = ["ansible-inventory", *(word for path in inventories for word in ("-i", str(path))), "--list"]
+    listing: dict[str, Any] = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    return list(listing.get(group, {}).get("hosts", ()))
+
+
+def _address(plan: Plan, host: str) -> str:
+    return next(text for nic in plan.guest(host).host.nics for text in nic.addresses).partition("/")[0]
+
+
+def _facts(
+    site: str, service: Service, holder: str, calm: list[probe.Attempt], failover: Failover,
+    booted: Run, first: Run, second: Run, seconds: float,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "site": site,
+        "vip": f"{service.address}:{service.port}",
+        "master": holder,
+        "requests_per_server": probe.answers(calm),
+        "crashed": failover.crashed,
+        "took_over": failover.new_master,
+        "silence_on_the_wire_ms": round(failover.silence_s * 1000),
+        "client_outages_ms": [round(outage.length_s * 1000) for outage in failover.outages],
+        "client_attempts": len(failover.attempts),
+        "client_failed": sum(outage.failed for outage in failover.outages),
+        "lab_up_s": round(booted.seconds, 1),
+        "site_first_run_s": round(first.seconds, 1),
+        "site_second_run_s": round(second.seconds, 1),
+        "demo_s": round(seconds),
+    }
+
+
+def _summary(facts: dict[str, Any], table: str, plan: Plan) -> str:
+    served = ", ".join(f"{name} {count}" for name, count in facts["requests_per_server"].items())
+    outage = ", ".join(f"{length} ms" for length in facts["client_outages_ms"]) or "none"
+    return f"""
+The site {facts["site"]} is up in the lab {plan.name}. VIP {facts["vip"]}, master {facts["master"]}.
+
+The IPVS table of {facts["took_over"]} after it took over:
+{table}
+Requests per server in calm      {served}
+Crash of {facts["crashed"]:<22}  {facts["took_over"]} took over
+  outage as the client saw it    {outage} ({facts["client_failed"]} of {facts["client_attempts"]} requests, one every 10 ms)
+  silence on the wire            {facts["silence_on_the_wire_ms"]} ms from the last advert to the next master's first
+Lab up                           {facts["lab_up_s"]} s
+site.yml, first run              {facts["site_first_run_s"]} s
+site.yml, second run             {facts["site_second_run_s"]} s, nothing changed
+All of it                        {facts["demo_s"]} s
+
+Go on:  make lab-status | make lab-ssh HOST={facts["master"]} | make lab-crash HOST={facts["master"]} | make demo-down
+"""

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: the linuxha.lvs developers
+"""Commands on a lab's hosts, over the lab's ssh."""
+
+from __future__ import annotations
+
+import pkgutil
+import shlex
+import subprocess
+
+from . import probe, ssh
+from .errors import LabError
+from .paths import lab_dir
+from .plan import Plan
+
+
+def ssh_argv(plan: Plan, host: str) -> list[str]:
+    """`ssh` up to the host; connections are shared and end by themselves."""
+    directory = lab_dir(plan.name)
+    control = ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", f"ControlPath={directory}/ssh-%C"]
+    return ["ssh", "-F", str(ssh.config_path(directory)), *control, plan.guest(host).name]
+
+
+def output(plan: Plan, host: str, *argv: str, timeout_s: float = 60.0) -> str:
+    """Standard output of a command on `host`. LabError when it fails or takes longer than `timeout_s`."""
+    words = [shlex.quote(word) for word in argv]
+    try:
+        process = subprocess.run(
+            [*ssh_argv(plan, host), *words],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=timeout_s,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{host}: {' '.join(argv)} took longer than {timeout_s:.0f} s") from None
+    if process.returncode != 0:
+        raise LabError(f"{host}: {' '.join(argv)} ended with {process.returncode}: {process.stderr.strip()}")
+    return process.stdout
+
+
+class Probe:
+    """A client on `host` that asks a VIP every `interval_s` while the fault is injected."""
+
+    def __init__(
+        self, plan: Plan, host: str, address: str, port: int, duration_s: float, interval_s: float = 0.01,
+        timeout_s: float = 0.3,
+    ) -> None:  # fmt: skip
+        self._argv = [
+            *ssh_argv(plan, host),
+            *("python3", "-", address, str(port), str(interval_s), str(duration_s), str(timeout_s)),
+        ]
+        self._limit_s = duration_s + 30
+
+    def __enter__(self) -> Probe:
+        source = pkgutil.get_data(__package__, "probe.py") or b""
+        self._process = subprocess.Popen(
+            self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        stdin, stderr = self._process.stdin, self._process.stderr
+        if stdin is None or stderr is None:
+            raise LabError("the probe has no pipes")
+        stdin.write(source)
+        stdin.close()
+        self._process.stdin = None
+        if stderr.readline() != b"ready\n":
+            raise LabError(f"the probe did not start: {stderr.read().decode(errors='replace').strip()}")
+        return self
+
+    def result(self) -> list[probe.Attempt]:
+        """Wait for the probe's end and return its attempts."""
+        standard_output, _errors = self._process.communicate(timeout=self._limit_s)
+        return probe.parse(standard_output.decode())
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()

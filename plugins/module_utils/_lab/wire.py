@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: the linuxha.lvs developers
+"""What is on a lab's wire, as tcpdump stamps it: all hosts' VRRP adverts and ARP announcements, one clock."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+import time
+from typing import NamedTuple
+
+from .errors import LabError
+from .plan import DEFAULT_SEGMENT, Plan
+
+_ADVERT = re.compile(
+    r"^(?P<time>[\d.]+) (?P<mac>[0-9a-f:]{17}) > .*?: (?P<source>[0-9a-f.:]+) > \S+: .*?"
+    r"VRRPv(?P<version>\d), Advertisement, .*?vrid (?P<vrid>\d+), prio (?P<priority>\d+)"
+)
+_ANNOUNCEMENT = re.compile(
+    r"^(?P<time>[\d.]+) (?P<mac>[0-9a-f:]{17}) > .*?(?:Request who-has (?P<asked>[\d.]+) (?:\([^)]*\) )?tell (?P<told>[\d.]+)"
+    r"|Reply (?P<replied>[\d.]+) is-at)"
+)
+
+
+class Advert(NamedTuple):
+    """A VRRP advertisement. `time_s`: Unix time on this machine's clock."""
+
+    time_s: float
+    source: str
+    mac: str
+    version: int
+    vrid: int
+    priority: int
+
+
+class ArpClaim(NamedTuple):
+    """Somebody said on the wire that `address` is at `mac`: a gratuitous ARP or a reply."""
+
+    time_s: float
+    address: str
+    mac: str
+    gratuitous: bool
+
+
+class Capture:
+    """tcpdump on one segment of a lab while the `with` block runs; read `adverts` and `claims` at any time."""
+
+    def __init__(self, plan: Plan, segment: str = DEFAULT_SEGMENT) -> None:
+        self._namespace = plan.namespace
+        self._bridge = f"br-{segment}"
+        self._lines: list[str] = []
+
+    def __enter__(self) -> Capture:
+        filters = "vrrp or arp or ip proto 112 or ip6 proto 112 or ah"
+        self._process = subprocess.Popen(
+            ["ip", "netns", "exec", self._namespace, "tcpdump", "-i", self._bridge, "-n", "-tt", "-l", "-e", "-v",
+             "--immediate-mode", filters],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        said = ""
+        assert_stderr = self._process.stderr
+        while "listening on" not in said:
+            line = assert_stderr.readline() if assert_stderr else ""
+            if not line:
+                raise LabError(f"tcpdump on {self._bridge} ended: {said.strip()}")
+            said += line
+        for stream in (self._process.stdout, self._process.stderr):
+            threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._process.terminate()
+        self._process.wait(10)
+
+    def _read(self, stream: object) -> None:
+        for line in stream:  # type: ignore[attr-defined]
+            # With -v an IPv4 packet takes two lines; the second is indented.
+            if line[:1].isspace() and self._lines:
+                self._lines[-1] += line
+            else:
+                self._lines.append(line)
+
+    @property
+    def adverts(self) -> list[Advert]:
+        """All adverts so far, in order."""
+        return parse_adverts(self._lines)
+
+    @property
+    def claims(self) -> list[ArpClaim]:
+        """All gratuitous ARPs and ARP replies so far, in order."""
+        return parse_claims(self._lines)
+
+    def wait_for(self, source: str, after_s: float, timeout_s: float) -> Advert:
+        """The first advert of `source` later than `after_s`. LabError when none came within `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for advert in self.adverts:
+                if advert.source == source and advert.time_s > after_s and advert.priority > 0:
+                    return advert
+            time.sleep(0.02)
+        raise LabError(f"no VRRP advert of {source} on {self._bridge} within {timeout_s:.0f} s")
+
+
+def parse_adverts(lines: list[str]) -> list[Advert]:
+    """Adverts from tcpdump's lines (`-n -tt -e`)."""
+    found = []
+    for line in lines:
+        match = _ADVERT.search(line.replace("\n", " "))
+        if match:
+            found.append(
+                Advert(
+                    float(match["time"]), match["source"], match["mac"], int(match["version"]), int(match["vrid"]),
+                    int(match["priority"]),
+                )
+            )  # fmt: skip
+    return found
+
+
+def parse_claims(lines: list[str]) -> list[ArpClaim]:
+    """Gratuitous ARPs and ARP replies from tcpdump's lines (`-n -tt -e`)."""
+    found = []
+    for line in lines:
+        match = _ANNOUNCEMENT.search(line)
+        if match and (match["replied"] or match["asked"] == match["told"]):
+            address = match["replied"] or match["asked"]
+            found.append(ArpClaim(float(match["time"]), address, match["mac"], match["replied"] is None))
+    return found
