@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""sysctl_arp on real interfaces; sysctl(8), systemd-sysctl's file format and tcpdump's view say what happened."""
+"""sysctl_arp on real interfaces; sysctl, systemd-sysctl and a neighbour's ARP say what happened."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_default_changes_the_others_in_the_same_call(host: Any, kept: Path) -> N
 def test_effective_is_what_the_network_sees(
     hosts: tuple[Any, Any], kept: Path, name: str, all_value: int, own_value: int
 ) -> None:
-    """The peer asks on ens33 for an address that is on ens37 only."""
+    """The peer asks on ens33, by ARP before its ping, for an address that is on ens37 only."""
     host, peer = hosts
     host.run("ip", "address", "add", f"{VIP}/32", "dev", "ens37")
     result = host.module(
@@ -121,9 +121,9 @@ def test_effective_is_what_the_network_sees(
         sysctl_file=str(kept),
         settings=[{"interfaces": ["all"], name: all_value}, {"interfaces": ["ens33"], name: own_value}],
     )
-    asked = subprocess.run(
-        peer.command("arping", "-c", "1", "-w", "1", "-i", "ens33", VIP), capture_output=True, check=False
-    )
+    asked = subprocess.run(peer.command("ping", "-c", "1", "-W", "1", VIP), capture_output=True, check=False)
+    (neighbour,) = peer.ip("neighbour", "show", "to", VIP)
+    assert ("lladdr" in neighbour) == (asked.returncode == 0)
     assert (asked.returncode == 0) == (result["effective"]["ens33"][name] == 0)
 
 

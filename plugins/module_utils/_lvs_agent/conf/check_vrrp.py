@@ -26,6 +26,7 @@ def problems(director: Director) -> list[Problem]:
     found += _routers_used_twice(director)
     found += _addresses_used_twice(director)
     found += _groups(director)
+    found += _weights(director)
     found += _sync_daemons(director)
     return found
 
@@ -106,6 +107,12 @@ def _start(director: Director, instance: Instance) -> list[Problem]:
             found.append(
                 director.problem(where, f"{word} does not work with state MASTER", "write state: BACKUP")
             )
+    if state == "MASTER" and model.signs(instance):
+        found.append(
+            director.problem(
+                where, "keepalived starts no instance with AH as MASTER", "it is left out", WARNING
+            )
+        )
     if model.is_on(instance.get("nopreempt")) and model.is_on(instance.get("preempt")):
         found.append(
             director.problem(
@@ -233,6 +240,39 @@ def _groups(director: Director) -> list[Problem]:
             what = "keepalived refuses a group of one instance"
             found.append(director.problem(where, what, f"write the other words of the group in {members[0]}"))
         found += _scripts(director, group, f"director_vrrp_sync_groups[{name}].track_script")
+    return found
+
+
+def _weights(director: Director) -> list[Problem]:
+    """Weights that keepalived ignores: of a member of a sync group, and of the owner of an address."""
+    scripts = {str(one.get("name")): one for one in director.configuration["vrrp_script"]}
+    grouped: dict[str, str] = {}
+    for group in director.configuration["vrrp_sync_group"]:
+        members = [line[0] for line in model.lines(group.get("group"))]
+        if len(members) > 1 and not model.is_on(group.get("sync_group_tracking_weight")):
+            grouped.update(dict.fromkeys(members, str(group.get("name"))))
+    found: list[Problem] = []
+    for name, instance in director.instances().items():
+        owner = model.whole(instance.get("priority")) == 255
+        if not owner and name not in grouped:
+            continue
+        reason = (
+            "priority 255 never changes" if owner else f"it is a member of the sync group {grouped[name]}"
+        )
+        advice = (
+            "write weight 0"
+            if owner
+            else "track it in the group, or write sync_group_tracking_weight: true there"
+        )
+        for word in ("track_script", "track_interface"):
+            for line in model.lines(instance.get(word)):
+                own = line[2] if line[1:2] == ["weight"] and len(line) > 2 else None
+                default = (
+                    str(scripts.get(line[0], {}).get("weight", 0)).split() if word == "track_script" else []
+                )
+                if model.whole(own if own is not None else (default or ["0"])[0]):
+                    what = f"the weight of {line[0]} would be ignored: {reason}"
+                    found.append(director.problem(director.path(instance, word), what, advice))
     return found
 
 

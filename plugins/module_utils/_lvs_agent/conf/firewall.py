@@ -65,8 +65,7 @@ def _families(director: Director) -> set[int]:
 
 
 def _signs(director: Director) -> bool:
-    given = [one.get("authentication") for one in director.configuration["vrrp_instance"]]
-    return any(isinstance(one, t.Mapping) and one.get("auth_type") == "AH" for one in given)
+    return any(model.signs(one) for one in director.configuration["vrrp_instance"])
 
 
 def _sync_port(director: Director) -> int | None:

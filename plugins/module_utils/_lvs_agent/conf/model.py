@@ -76,6 +76,12 @@ def is_on(value: t.Any) -> bool:
     return values.boolean(value) is True
 
 
+def signs(instance: t.Mapping[str, t.Any]) -> bool:
+    """The instance's adverts have an authentication header (AH)."""
+    given = instance.get("authentication")
+    return isinstance(given, t.Mapping) and given.get("auth_type") == "AH"
+
+
 def is_mark_only(server: t.Mapping[str, t.Any], groups: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
     """The virtual server is given by firewall marks alone, so it has no protocol and no port."""
     if server.get("fwmark") is not None:

@@ -133,20 +133,22 @@ GLOBAL_DEFS = Block(
             "Empty the IPVS table at stop; VS removes our own virtual servers only.",
             bare=True,
         ),
-        seconds(
+        integer(
             "vrrp_garp_master_delay",
             0,
-            UINT,
+            4294,
             "Seconds to the second round of gratuitous ARP after becoming master; 0 for none. Default 5.",
         ),
         integer("vrrp_garp_master_repeat", 1, UINT, "Gratuitous ARPs in a round. Default 5."),
-        seconds(
+        integer(
             "vrrp_garp_lower_prio_delay",
             0,
-            UINT,
+            4294,
             "Seconds to the second round after an advert of lower priority.",
         ),
-        integer("vrrp_garp_lower_prio_repeat", 0, UINT, "Gratuitous ARPs after an advert of lower priority."),
+        integer(
+            "vrrp_garp_lower_prio_repeat", 0, BUFFER, "Gratuitous ARPs after an advert of lower priority."
+        ),
         integer(
             "vrrp_garp_master_refresh", 0, UINT, "Seconds between gratuitous ARPs while master; 0 for none."
         ),

@@ -247,7 +247,7 @@ VIRTUAL_SERVER = Block(
         script("quorum_up", "Run when the quorum is reached."),
         script("quorum_down", "Run when the quorum is lost."),
         switch("inhibit_on_failure", "Weight 0, not removal, on failure."),
-        integer("weight", 0, 65535, "Default weight of its servers."),
+        integer("weight", 1, 65535, "Default weight of its servers."),
         switch("smtp_alert", "Send mail on a change of quorum."),
         text("virtualhost", "Default Host header of the checks."),
         text("snmp_name", "Name in SNMP."),

@@ -5,7 +5,8 @@
 
 keepalived 2.2.7 complains of each of these (``keepalived -t``, measured): no protocol (it takes UDP!), no
 scheduler or forwarding method, a group of one instance, the sync daemon named in an instance, an instance
-that tracks its own interface, a protocol or port with a firewall mark, scripts without script security.
+that tracks its own interface or that starts as master with AH, a protocol or port with a firewall mark,
+scripts without script security.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def _instance(instance: t.Mapping[str, t.Any]) -> Fields:
     if "track_interface" in result and not model.is_on(instance.get("dont_track_primary")):
         tracked = result["track_interface"] if isinstance(result["track_interface"], (list, tuple)) else ()
         result["track_interface"] = [line for line in tracked if str(line).split()[:1] != [own]]
+    if model.signs(instance):
+        result.pop("state", None)
     return result
 
 

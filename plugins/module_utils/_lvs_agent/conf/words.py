@@ -78,7 +78,7 @@ class Block:
 
     def spellings(self) -> list[str]:
         """Every spelling worth suggesting to somebody who mistyped one."""
-        return [word.name for word in self.words if word.kind not in (GONE, REFUSED)]
+        return [name for name, word in self.index().items() if word.kind not in (GONE, REFUSED)]
 
 
 def integer(name: str, low: int, high: int, doc: str, **more: t.Any) -> Word:
