@@ -417,6 +417,10 @@ WARNINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda a: instance(a).update(track_interface=["ens33"]),
         "the instance's own interface",
     ),
+    "weak script": (
+        lambda a: instance(a).update(track_script=["chk weight -50"]),
+        "the weight -50 of chk is not above the gap of the priorities, 150 - 100; its",
+    ),
     "two masters": (
         lambda a: instance(a).update(state="MASTER"),
         "more than one director starts VI_1 as MASTER",

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from _lvs_agent.conf import argspec
 from _lvs_agent.conf.check import site_problems
 from _lvs_agent.conf.render import render_variables
 
@@ -36,3 +39,11 @@ def test_the_text_is_always_the_same(name: str, site: Callable[[str], Any]) -> N
     for host, variables in site(name)[0].items():
         backwards = dict(reversed(variables.items()))
         assert render_variables(variables, host) == render_variables(backwards, host)
+
+
+def test_ansible_accepts_the_variables(name: str, site: Callable[[str], Any]) -> None:
+    options = argspec.variables()
+    for variables in site(name)[0].values():
+        # as templates make them: a YAML anchor's mapping is not the same object everywhere
+        ours = json.loads(json.dumps({key: value for key, value in variables.items() if key in options}))
+        assert ArgumentSpecValidator(options).validate(ours).error_messages == []

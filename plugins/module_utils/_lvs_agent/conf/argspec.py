@@ -61,7 +61,8 @@ def option(word: Word, optional: bool = False) -> Option:
     if word.required and (not optional or word.name == "name"):
         found["required"] = True
     if word.kind == CHOICE and not word.bare:
-        found["choices"] = list(word.choices)
+        lower = [choice.lower() for choice in word.choices] if word.any_case else []
+        found["choices"] = [*word.choices, *lower]
     if word.aliases:
         found["aliases"] = list(word.aliases)
     if word.secret:

@@ -26,6 +26,7 @@ def problems(directors: t.Sequence[Director]) -> list[Problem]:
             found += _agreement(holders, word, read)
         found += _peers(holders)
         found += _masters(name, holders)
+        found += _gaps(holders)
     return found
 
 
@@ -161,3 +162,28 @@ def _masters(name: str, holders: t.Sequence[Holder]) -> list[Problem]:
             where, what, "write it for the director with the highest priority only", WARNING, tuple(masters)
         )
     ]
+
+
+def _gaps(holders: t.Sequence[Holder]) -> list[Problem]:
+    """A tracked script whose weight cannot bring the master below the next director."""
+    ranked = sorted(holders, key=lambda holder: model.whole(holder[1].get("priority")) or 0, reverse=True)
+    if len(ranked) < 2:
+        return []
+    director, master = ranked[0]
+    first, second = (model.whole(instance.get("priority")) for _director, instance in ranked[:2])
+    if first is None or second is None or first == second:
+        return []
+    scripts = {str(one.get("name")): one for one in director.configuration["vrrp_script"]}
+    found: list[Problem] = []
+    for line in model.lines(master.get("track_script")):
+        said = (
+            line[2:3] if line[1:2] == ["weight"] else str(scripts.get(line[0], {}).get("weight", 0)).split()
+        )
+        weight = model.whole(said[0]) if said else None
+        if weight and abs(weight) <= first - second:
+            what = (
+                f"the weight {weight} of {line[0]} is not above the gap of the priorities, {first} - {second}"
+            )
+            advice = f"its failure alone cannot move the VIP: write {first - second + 1} or more"
+            found.append(director.problem(director.path(master, "track_script"), what, advice, WARNING))
+    return found

@@ -147,7 +147,12 @@ CHECKS: tuple[Word, ...] = (
     ),
     _check(
         "DNS_CHECK",
-        choice("type", ("A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA"), "Kind of query. Default SOA."),
+        choice(
+            "type",
+            ("A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA"),
+            "Kind of query. Default SOA.",
+            any_case=True,
+        ),
         name_of("name", "Name to ask for. Default is the root."),
     ),
     _check(
@@ -215,7 +220,7 @@ VIRTUAL_SERVER = Block(
             "Forwarding, NAT, DR or TUN with its options. Default NAT.",
             aliases=("lvs_method",),
         ),
-        choice("protocol", ("TCP", "UDP", "SCTP"), "Default TCP."),
+        choice("protocol", ("TCP", "UDP", "SCTP"), "Default TCP.", any_case=True),
         choice("ip_family", ("inet", "inet6"), "Family of a fwmark service with tunnelled servers."),
         integer(
             "persistence_timeout",

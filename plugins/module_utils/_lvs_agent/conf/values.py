@@ -156,7 +156,7 @@ def _number(word: Word, value: t.Any) -> list[str]:
 def _choice(word: Word, value: t.Any) -> list[str]:
     said = str(value)
     for one in word.choices:
-        if said == one or (said.upper() == one and word.name in ("protocol", "type")):
+        if said == one or (said.upper() == one and word.any_case):
             return [one]
     raise BadValue(f"{shown(value)} is not known", nearest(said, word.choices))
 

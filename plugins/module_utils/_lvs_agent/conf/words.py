@@ -37,9 +37,10 @@ class Word:
     """One keyword of one block.
 
     ``low`` and ``high`` are inclusive. ``zero_is_off``: 0 means "as if the word were not there", although
-    keepalived refuses a 0. ``bare``: the word may stand alone, true is that. ``line`` names the syntax of
-    the lines of LINES and of the words of WORDS (a key of :data:`.syntax.READERS`). ``key``: not a
-    keyword, but what follows the block's own name (`vrrp_instance NAME`, `real_server IP PORT`).
+    keepalived refuses a 0. ``any_case``: choices may be in lower case too. ``bare``: the word may stand
+    alone, true is that. ``line`` names the syntax of the lines of LINES and of the words of WORDS (a key of
+    :data:`.syntax.READERS`). ``key``: not a keyword, but what follows the block's own name
+    (``vrrp_instance NAME``, ``real_server IP PORT``).
     """
 
     name: str
@@ -49,6 +50,7 @@ class Word:
     high: float | None = None
     choices: tuple[str, ...] = ()
     zero_is_off: bool = False
+    any_case: bool = False
     bare: bool = False
     aliases: tuple[str, ...] = ()
     block: Block | None = None
