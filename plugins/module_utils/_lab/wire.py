@@ -14,7 +14,7 @@ from .errors import LabError
 from .plan import DEFAULT_SEGMENT, Plan
 
 _ADVERT = re.compile(
-    r"^(?P<time>[\d.]+) (?P<mac>[0-9a-f:]{17}) > .*?: (?P<source>[0-9a-f.:]+) > \S+: .*?"
+    r"^(?P<time>[\d.]+) (?P<mac>[0-9a-f:]{17}) > .*?\s(?P<source>[0-9a-f.:]+) > \S+: .*?"
     r"VRRPv(?P<version>\d), Advertisement, .*?vrid (?P<vrid>\d+), prio (?P<priority>\d+)"
 )
 _ANNOUNCEMENT = re.compile(
@@ -59,9 +59,9 @@ class Capture:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         said = ""
-        assert_stderr = self._process.stderr
+        errors = self._process.stderr
         while "listening on" not in said:
-            line = assert_stderr.readline() if assert_stderr else ""
+            line = errors.readline() if errors else ""
             if not line:
                 raise LabError(f"tcpdump on {self._bridge} ended: {said.strip()}")
             said += line
