@@ -47,7 +47,10 @@ class Director:
     def path(self, instance: t.Mapping[str, t.Any], word: str) -> str:
         """The variable's path of a word of an instance: the host's own variable when it came from there."""
         name = str(instance.get("name", "?"))
-        own = canonical(VRRP_INSTANCE, fields(self.variables.get(HOST_INSTANCES)).get(name))
+        own = canonical(
+            VRRP_INSTANCE,
+            {str(key): words for key, words in fields(self.variables.get(HOST_INSTANCES)).items()}.get(name),
+        )
         variable = HOST_INSTANCES if word in own else "director_vrrp_instances"
         return f"{variable}[{name}].{word}"
 

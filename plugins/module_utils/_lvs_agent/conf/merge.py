@@ -83,10 +83,10 @@ def merge(variables: t.Mapping[str, t.Any]) -> Configuration:
     configuration["global_defs"] = canonical(
         schema["global_defs"], overlaid(configuration["global_defs"], own_globals)
     )
-    own = fields(variables.get(HOST_INSTANCES))
+    own = {str(name): words for name, words in fields(variables.get(HOST_INSTANCES)).items()}
     block = schema["vrrp_instance"]
     configuration["vrrp_instance"] = [
-        canonical(block, overlaid(instance, canonical(block, own.get(instance.get("name")))))
+        canonical(block, overlaid(instance, canonical(block, own.get(str(instance.get("name"))))))
         for instance in configuration["vrrp_instance"]
     ]
     return configuration

@@ -52,7 +52,8 @@ def number(value: t.Any) -> decimal.Decimal | None:
         found = decimal.Decimal(str(value).strip())
     except decimal.InvalidOperation:
         return None
-    return found if found.is_finite() else None
+    # 1e999999 is a number too, and would be a megabyte of digits
+    return found if found.is_finite() and -20 < found.adjusted() < 30 else None
 
 
 def shown(value: t.Any) -> str:
@@ -127,10 +128,8 @@ def expected(word: Word) -> str:
 
 def _plain(value: t.Any) -> str:
     """A number without exponent and without superfluous zeros."""
-    found = decimal.Decimal(str(value))
-    return format(
-        found.quantize(decimal.Decimal(1)) if found == found.to_integral_value() else found.normalize(), "f"
-    )
+    text = format(decimal.Decimal(str(value)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _in_range(word: Word, value: t.Any) -> decimal.Decimal:
