@@ -48,6 +48,21 @@ options:
         description: The address. With a prefix length, that must be the same too.
         type: str
         required: true
+  vip_interfaces:
+    description: Interfaces that hold virtual IPs and are to answer no ARP at all, so that no own address may be on them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      interface:
+        description: The interface, a NIC.
+        type: str
+        required: true
+      addresses:
+        description: The virtual IPs it may hold, with or without a prefix length.
+        type: list
+        elements: str
+        required: true
   peers:
     description:
       - Addresses that must be reachable. Each gets two ICMP echo requests a second apart, all peers at the same time.
@@ -128,6 +143,28 @@ def address_problem(found: dict[str, iproute2.Interface], name: str, text: str) 
     return f"interface {name} should have {text}, but it has {own}; check the inventory or the host's network set-up"
 
 
+def own_address_problem(interface: iproute2.Interface, vips: Iterable[str]) -> str | None:
+    """Why an interface that holds virtual IPs would cut the host off, or None.
+
+    An own address is one with a route to its network: virtual IPs, former ones too, are set without.
+    """
+    known = {vip.partition("/")[0] for vip in vips}
+    own = [
+        f"{address.address}/{address.prefixlen}"
+        for address in interface.addresses
+        if ":" not in address.address
+        and address.address not in known
+        and address.prefixlen < 32
+        and not address.noprefixroute
+    ]
+    if not own:
+        return None
+    return (
+        f"interface {interface.name} has the host's own address {', '.join(own)}, and as the holder of a virtual IP it"
+        " would answer ARP for neither; put the virtual IP on lo, or on a NIC without an address"
+    )
+
+
 def module_problems(available: set[str], names: Iterable[str], directory: str) -> list[str]:
     """Kernel modules that are not to be had."""
     return [
@@ -164,10 +201,16 @@ def check(params: dict[str, Any]) -> list[str]:
     """All problems. Raises KernelError when the checks themselves cannot be made."""
     found = iproute2.interfaces()
     addresses = params["addresses"]
-    problems = interface_problems(found, [*params["interfaces"], *(item["interface"] for item in addresses)])
+    holders = params["vip_interfaces"]
+    named = [*params["interfaces"], *(item["interface"] for item in [*addresses, *holders])]
+    problems = interface_problems(found, named)
     for item in addresses:
         if item["interface"] in found:
             problem = address_problem(found, item["interface"], item["address"])
+            problems += [problem] if problem else []
+    for item in holders:
+        if item["interface"] in found:
+            problem = own_address_problem(found[item["interface"]], item["addresses"])
             problems += [problem] if problem else []
     if params["kernel_modules"]:
         available = kmod.available_modules()
@@ -186,6 +229,15 @@ def main() -> None:
                 "options": {
                     "interface": {"type": "str", "required": True},
                     "address": {"type": "str", "required": True},
+                },
+            },
+            "vip_interfaces": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "interface": {"type": "str", "required": True},
+                    "addresses": {"type": "list", "elements": "str", "required": True},
                 },
             },
             "peers": {"type": "list", "elements": "str", "default": []},

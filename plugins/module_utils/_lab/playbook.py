@@ -38,8 +38,8 @@ def play(playbook: Path, inventories: Sequence[Path], log: Path, progress: Calla
             handle.write(line)
             lines.append(line)
             headline = _HEADLINE.match(line)
-            if headline and not headline["name"].endswith("- "):
-                progress(headline["name"])
+            if headline and "Validating arguments" not in headline["name"]:
+                progress(headline["name"].replace("linuxha.lvs.", ""))
             recap = _RECAP.match(line)
             if recap:
                 changed[recap["host"]] = int(recap["changed"])
