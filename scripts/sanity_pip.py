@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Give ansible-test the pip it starts its virtual environments with.
 
 ansible-test downloads a bootstrap script of its own from a host that builders often cannot reach. The same pip

@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A skipped test proves nothing: the run fails, and the summary (-ra) names what was skipped and why."""
 
 from __future__ import annotations

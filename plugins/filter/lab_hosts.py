@@ -1,8 +1,10 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.linuxha.lvs.plugins.module_utils._lab import inventory

@@ -1,5 +1,5 @@
 # Copyright: the linuxha.lvs developers
-# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The filter ``needs_forwarding``; what it does is in ``_lvs_agent/conf``."""
 

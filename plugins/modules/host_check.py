@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
@@ -49,7 +49,8 @@ options:
         type: str
         required: true
   vip_interfaces:
-    description: Interfaces that hold virtual IPs and are to answer no ARP at all, so that no own address may be on them.
+    description:
+      - Interfaces that hold virtual IPs and are to answer no ARP at all, so that no own address may be on them.
     type: list
     elements: dict
     default: []

@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a role says of itself in three places agrees; no tool of Ansible's compares them."""
 
 from __future__ import annotations

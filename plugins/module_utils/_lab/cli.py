@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The lab's verbs for a person at a terminal: `python3 -m _lab.cli VERB …`, behind the make targets."""
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ import argparse
 import json
 import os
 import sys
-from typing import Any, Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable
 
 from . import demo, lab, network, ssh
 from . import guest as guests
@@ -58,7 +60,8 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps({"lab": plan.name, "hosts": rows}, indent=1) + "\n")
         return 0
-    sys.stdout.write(f"lab {plan.name}: namespace {plan.namespace}, ssh -F {ssh.config_path(lab_dir(plan.name))} HOST\n")
+    config = ssh.config_path(lab_dir(plan.name))
+    sys.stdout.write(f"lab {plan.name}: namespace {plan.namespace}, ssh -F {config} HOST\n")
     for row in rows:
         nics = "  ".join(
             f"{name} {','.join(nic['addresses']) or '-'}" + ("" if nic["cable"] == "up" else f" ({nic['cable']})")

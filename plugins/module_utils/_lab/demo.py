@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`make demo`: from nothing to a site that survives the crash of its master, with the figures measured."""
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 from . import lab, probe, remote, wire
 from .errors import LabError
-from .playbook import Run, play
 from .plan import Plan
+from .playbook import Run, play
 
 PROBE_S = 9.0
 CRASH_AFTER_S = 2.0
@@ -96,7 +98,10 @@ def demo(site: str, name: str, as_json: bool) -> int:
     tell.phase(f"booting {master} again")
     lab.boot(plan, plan.guest(master), tell)
     holder = _wait_for_master(plan, directors, prefer=master)
-    facts = _facts(site, service, holder, calm, failover, booted, first, second, tell.seconds)
+    facts = _facts(
+        site=site, service=service, holder=holder, calm=calm, failover=failover,
+        booted=booted, first=first, second=second, seconds=tell.seconds,
+    )  # fmt: skip
     sys.stdout.write(json.dumps(facts, indent=1) + "\n" if as_json else _summary(facts, table, plan))
     return 0
 
@@ -113,7 +118,8 @@ def crash_master(plan: Plan, client: str, service: Service, master: str, directo
         attempts = client_probe.result()
         adverts = capture.adverts
     old = [advert.time_s for advert in adverts if addresses.get(advert.source) == master]
-    new = [advert for advert in adverts if addresses.get(advert.source) not in (None, master) and advert.time_s > crashed_at]
+    backups = set(addresses) - {address for address, host in addresses.items() if host == master}
+    new = [advert for advert in adverts if advert.source in backups and advert.time_s > crashed_at]
     if not old or not new:
         raise LabError(f"{len(old)} adverts of {master} before its crash and {len(new)} of a backup after it were seen")
     return Failover(
@@ -147,7 +153,8 @@ def _wait_for_master(plan: Plan, directors: Sequence[str], prefer: str | None = 
         time.sleep(0.5)
     if len(held) == 1:
         return held[0]
-    raise LabError(f"the VIP is held by {held or 'nobody'} after {_RETURN_TIMEOUT_S:.0f} s, not by exactly one director")
+    whom = ", ".join(held) or "nobody"
+    raise LabError(f"the VIP is held by {whom} after {_RETURN_TIMEOUT_S:.0f} s, not by exactly one director")
 
 
 def _service(plan: Plan, director: str) -> Service:
@@ -174,7 +181,7 @@ def _address(plan: Plan, host: str) -> str:
 
 
 def _facts(
-    site: str, service: Service, holder: str, calm: list[probe.Attempt], failover: Failover,
+    *, site: str, service: Service, holder: str, calm: list[probe.Attempt], failover: Failover,
     booted: Run, first: Run, second: Run, seconds: float,
 ) -> dict[str, Any]:  # fmt: skip
     return {
@@ -198,6 +205,7 @@ def _facts(
 def _summary(facts: dict[str, Any], table: str, plan: Plan) -> str:
     served = ", ".join(f"{name} {count}" for name, count in facts["requests_per_server"].items())
     outage = ", ".join(f"{length} ms" for length in facts["client_outages_ms"]) or "none"
+    failed = f"{facts['client_failed']} of {facts['client_attempts']}"
     return f"""
 The site {facts["site"]} is up in the lab {plan.name}. VIP {facts["vip"]}, master {facts["master"]}.
 
@@ -205,7 +213,7 @@ The IPVS table of {facts["took_over"]} after it took over:
 {table}
 Requests per server in calm      {served}
 Crash of {facts["crashed"]:<22}  {facts["took_over"]} took over
-  outage as the client saw it    {outage} ({facts["client_failed"]} of {facts["client_attempts"]} requests, one every 10 ms)
+  outage as the client saw it    {outage} ({failed} requests, one every 10 ms)
   silence on the wire            {facts["silence_on_the_wire_ms"]} ms from the last advert to the next master's first
 Lab up                           {facts["lab_up_s"]} s
 site.yml, first run              {facts["site_first_run_s"]} s

@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The root file system all guests share, built once by debootstrap and cached by what goes into it."""
 
 from __future__ import annotations
@@ -227,5 +228,6 @@ def _configure(root: Path) -> None:
     run(["chroot", str(root), "systemctl", "-q", "enable", "lab-seed.service", "lab-network.service"])
     run(["chroot", str(root), "systemctl", "-q", "mask", *_MASKED_UNITS])
     run(["chroot", str(root), "apt-get", "-q", "update"])
-    for leftover in [*(root / "etc/ssh").glob("ssh_host_*"), root / "etc/hostname", root / "etc/nginx/sites-enabled/default"]:
+    host_keys = (root / "etc/ssh").glob("ssh_host_*")
+    for leftover in (*host_keys, root / "etc/hostname", root / "etc/nginx/sites-enabled/default"):
         leftover.unlink(missing_ok=True)

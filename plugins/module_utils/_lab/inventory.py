@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From a site's inventory variables to the hosts of a lab (pure).
 
 What the inventory does not say about NICs is derived from what the roles are told: a director's VRRP
@@ -9,7 +10,8 @@ interface, a real server's VIP interface, `ansible_host` as the address.
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from .errors import LabError
 

@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The lab's wires: a network namespace, a bridge a segment, a tap a NIC. All by ip(8), in few calls."""
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def delete(namespace: str) -> bool:
     """Remove the namespace and with it every bridge and tap. True when it was there."""
     if not namespace_exists(namespace):
         return False
-    for link, _flags in _links(namespace).items():
+    for link in _links(namespace):
         # A bridge or tap that a dying process still holds would outlive the namespace's name for a moment.
         if link.startswith(("br-", _PARTITION_PREFIX)):
             run(["ip", "-n", namespace, "link", "delete", link], check=False)

@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The shape of a lab, decided without touching anything: hosts, NICs, MACs, taps, bridges.
 
 A plan is plain data; equal plans mean that nothing has to be done.
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any
 
 from .errors import LabError
 
@@ -194,7 +196,10 @@ def _check_names(hosts: Sequence[Host]) -> None:
         names = [nic.name for nic in host.nics]
         for nic in host.nics:
             if not re.fullmatch(r"[^\s/:]{1,%d}" % IFNAMSIZ, nic.name) or nic.name in (".", "..", "lo", MANAGEMENT_NIC):
-                raise LabError(f"host {host.name}: {nic.name!r} cannot be the name of a NIC (at most {IFNAMSIZ} characters, not lo, not {MANAGEMENT_NIC})")
+                raise LabError(
+                    f"host {host.name}: {nic.name!r} cannot be the name of a NIC "
+                    f"(at most {IFNAMSIZ} characters, not lo, not {MANAGEMENT_NIC})"
+                )
             if names.count(nic.name) > 1:
                 raise LabError(f"host {host.name}: NIC {nic.name} is there twice")
             if not re.fullmatch(r"[a-z0-9-]{1,12}", nic.segment) or nic.segment == MANAGEMENT_BRIDGE:
@@ -247,4 +252,6 @@ def _interface_address(host: str, nic: str, text: str) -> str:
     try:
         return str(ipaddress.ip_interface(text))
     except ValueError:
-        raise LabError(f"host {host}, NIC {nic}: {text!r} is not an address with prefix length, such as 192.0.2.10/24") from None
+        raise LabError(
+            f"host {host}, NIC {nic}: {text!r} is not an address with prefix length, such as 192.0.2.10/24"
+        ) from None

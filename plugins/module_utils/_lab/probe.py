@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A client that asks a VIP again and again, and what it saw: the outage as users have it.
 
 This file runs as a script on a host that has nothing but Python (remote.py sends it there), and is imported
@@ -15,7 +16,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from typing import Any, Iterable, NamedTuple, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 
 class Attempt(NamedTuple):

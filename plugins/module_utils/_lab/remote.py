@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Commands on a lab's hosts, over the lab's ssh."""
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Probe:
     """A client on `host` that asks a VIP every `interval_s` while the fault is injected."""
 
     def __init__(
-        self, plan: Plan, host: str, address: str, port: int, duration_s: float, interval_s: float = 0.01,
+        self, plan: Plan, host: str, address: str, port: int, duration_s: float, *, interval_s: float = 0.01,
         timeout_s: float = 0.3,
     ) -> None:  # fmt: skip
         self._argv = [

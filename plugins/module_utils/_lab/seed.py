@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What makes a booted image this very host: a tar archive, handed to it as its second disk.
 
 The image's ``lab-seed.service`` unpacks it over the root once, on the host's first boot (image.py), so what
@@ -11,7 +12,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import tarfile
-from typing import Iterable
+from collections.abc import Iterable
 
 from .plan import Guest, Plan
 

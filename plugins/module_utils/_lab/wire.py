@@ -1,5 +1,6 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is on a lab's wire, as tcpdump stamps it: all hosts' VRRP adverts and ARP announcements, one clock."""
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ _ADVERT = re.compile(
     r"VRRPv(?P<version>\d), Advertisement, .*?vrid (?P<vrid>\d+), prio (?P<priority>\d+)"
 )
 _ANNOUNCEMENT = re.compile(
-    r"^(?P<time>[\d.]+) (?P<mac>[0-9a-f:]{17}) > .*?(?:Request who-has (?P<asked>[\d.]+) (?:\([^)]*\) )?tell (?P<told>[\d.]+)"
+    r"^(?P<time>[\d.]+) (?P<mac>[0-9a-f:]{17}) > .*?"
+    r"(?:Request who-has (?P<asked>[\d.]+) (?:\([^)]*\) )?tell (?P<told>[\d.]+)"
     r"|Reply (?P<replied>[\d.]+) is-at)"
 )
 

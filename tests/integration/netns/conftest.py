@@ -1,4 +1,4 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two hosts in network namespaces of their own, on one wire, for the tests of what touches the kernel's network."""
 

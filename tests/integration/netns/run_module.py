@@ -1,4 +1,4 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs one module of the collection as Ansible would, without Ansible's packing: PYTHON run_module.py NAME < JSON.
 

@@ -1,4 +1,4 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """host_check and ipvs_info in namespaces, and all modules through Ansible's own packing."""
 

@@ -1,4 +1,4 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Rtnl reads, with each pyroute2, beside what ``ip`` prints and what iproute2.interfaces() makes of it."""
 

@@ -1,4 +1,4 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """sysctl_arp on real interfaces; sysctl, systemd-sysctl and a neighbour's ARP say what happened."""
 

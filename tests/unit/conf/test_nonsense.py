@@ -1,5 +1,4 @@
 # Copyright: the linuxha.lvs developers
-# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whatever a site's variables hold: problems or a file, never a traceback."""
 

@@ -1,5 +1,4 @@
 # Copyright: the linuxha.lvs developers
-# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is written: keepalived's words, its quoting, its defaults, and nothing it would misread."""
 

@@ -1,5 +1,4 @@
 # Copyright: the linuxha.lvs developers
-# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The role's argument_specs and defaults say what the schema says; keepalived knows every word of it."""
 

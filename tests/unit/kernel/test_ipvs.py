@@ -1,4 +1,4 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """IPVS attributes against bytes laid out by hand from linux/ip_vs.h and ip_vs_genl_fill_* of the kernel."""
 

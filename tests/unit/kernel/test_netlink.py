@@ -1,4 +1,4 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The netlink codec against bytes laid out by hand from linux/netlink.h, and the socket against a scripted kernel."""
 

@@ -1,4 +1,4 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The small pure parts of kernel/: settings' names and files, addresses, frames, names of modules and interfaces."""
 

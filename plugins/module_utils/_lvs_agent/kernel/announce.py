@@ -1,4 +1,5 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gratuitous ARP: telling a network which link-layer address an IPv4 address has now (RFC 826, RFC 5227 section 3)."""
 

@@ -1,4 +1,5 @@
-# Copyright (c) 2026 The linuxha.lvs developers
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the running kernel has a module: loaded, built in, or to be loaded (modules.dep(5), modprobe(8))."""
 
