@@ -78,6 +78,8 @@ def test_a_word_is_complete(block: Block, word: Word) -> None:
     assert (word.kind == CHOICE) == bool(word.choices)
     assert (word.kind in (BLOCK, BLOCKS)) == (word.block is not None)
     assert (word.kind in (GONE, REFUSED)) == bool(word.reason)
+    # either spelling will do, and Ansible cannot say so
+    assert not (word.required and word.aliases)
 
 
 # what keepalived wants beside a word before it is content with it

@@ -49,8 +49,18 @@ def variables() -> dict[str, Option]:
 
 
 def options(block: Block, optional: bool = False) -> dict[str, Option]:
-    """Word -> option, for the words of a block that may be used."""
-    return {word.name: option(word, optional) for word in block.words if word.kind != REFUSED}
+    """Word -> option, for the words of a block that may be used.
+
+    Every other spelling is an option of its own: a role's argument_specs have no ``aliases``.
+    """
+    found: dict[str, Option] = {}
+    for word in block.words:
+        if word.kind == REFUSED:
+            continue
+        found[word.name] = option(word, optional)
+        for spelling in word.aliases:
+            found[spelling] = {**found[word.name], "description": f"Another spelling of C({word.name})."}
+    return found
 
 
 def option(word: Word, optional: bool = False) -> Option:
@@ -63,8 +73,6 @@ def option(word: Word, optional: bool = False) -> Option:
     if word.kind == CHOICE and not word.bare:
         lower = [choice.lower() for choice in word.choices] if word.any_case else []
         found["choices"] = [*word.choices, *lower]
-    if word.aliases:
-        found["aliases"] = list(word.aliases)
     if word.secret:
         found["no_log"] = True
     if word.block is not None:
