@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: the linuxha.lvs developers
+"""What the inventory dr-two-nic promises, written down by hand: the tests do not ask the code under test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from _lab import demo, probe, remote, wire
+from _lab.plan import Plan
+
+LAB = "molecule"
+VIP = "192.168.1.100"
+PORT = 80
+DIRECTORS = ("lvs01", "lvs02")
+ADDRESS = {"lvs01": "192.168.1.127", "lvs02": "192.168.1.128"}
+REAL_SERVERS = {"web01": "192.168.1.129", "web02": "192.168.1.130"}
+CLIENT = "client"
+
+ADVERT_INT_S = 1.0
+PRIORITY = {"lvs01": 100, "lvs02": 50}
+# RFC 3768, 6.1
+SKEW_S = {name: (256 - priority) / 256 for name, priority in PRIORITY.items()}
+MASTER_DOWN_S = {name: 3 * ADVERT_INT_S + skew for name, skew in SKEW_S.items()}
+
+# TCP_CHECK: delay_loop 6, connect_timeout 3, retry 3, delay_before_retry 3. A closed port answers at once.
+CHECK_DOWN_S = 6 + 3 * 3
+CHECK_UP_S = 6
+
+
+class Site:
+    """The running site, asked from outside."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def run(self, host: str, *argv: str) -> str:
+        return remote.output(self.plan, host, *argv)
+
+    def holders(self, directors: Sequence[str] = DIRECTORS) -> list[str]:
+        """Which of these running directors have the VIP on an interface, as ip(8) says."""
+        return demo.holders(self.plan, directors, VIP)
+
+    def ask(self, duration_s: float = 1.0) -> list[probe.Attempt]:
+        """A connection to the VIP every 10 ms from the client."""
+        with self.probe(duration_s) as running:
+            return running.result()
+
+    def probe(self, duration_s: float) -> remote.Probe:
+        return remote.Probe(self.plan, CLIENT, VIP, PORT, duration_s)
+
+    def mac(self, host: str, nic: str = "ens33") -> str:
+        return next(port.mac for port in self.plan.guest(host).ports if port.nic == nic)
+
+    def neighbour(self) -> str:
+        """The MAC the client knows for the VIP."""
+        words = self.run(CLIENT, "ip", "neigh", "show", "to", VIP).split()
+        return words[words.index("lladdr") + 1]
+
+    def claimants(self, capture: wire.Capture) -> set[str]:
+        """MACs that said on the wire that they are the VIP's."""
+        return {claim.mac for claim in capture.claims if claim.address == VIP}
+
+    def pool(self, director: str) -> set[str]:
+        """Real servers in the director's IPVS table with a weight, as ipvsadm says."""
+        words = [line.split() for line in self.run(director, "ipvsadm", "-Sn").splitlines() if line.startswith("-a")]
+        return {line[line.index("-r") + 1].rpartition(":")[0] for line in words if line[line.index("-w") + 1] != "0"}
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> float:
+    """Poll until `condition` holds; returns the seconds it took, fails after `timeout_s`."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < timeout_s, f"{what}: not within {timeout_s} s"
+        time.sleep(0.2)
+    return time.monotonic() - started

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: the linuxha.lvs developers
+"""One fault after the other: what it costs by the protocol's arithmetic, and that all is well afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import testinfra
+from _lab import lab, probe, wire
+from site_under_test import (
+    ADDRESS,
+    ADVERT_INT_S,
+    CHECK_DOWN_S,
+    CHECK_UP_S,
+    CLIENT,
+    DIRECTORS,
+    MASTER_DOWN_S,
+    REAL_SERVERS,
+    SKEW_S,
+    VIP,
+    Site,
+    wait_until,
+)
+
+Host = Callable[[str], testinfra.host.Host]
+
+# What timers, scheduling on two busy processors and one retried connection may add. Never early: 10 ms of clock.
+EARLY_S = 0.01
+LATE_S = 0.25
+# keepalived holds the VIP back for this long after its start: a whole master down timer, and its own start.
+RETURN_S = 15.0
+
+
+@pytest.fixture(autouse=True)
+def whole(site: Site, host: Host) -> Iterator[None]:
+    """Each fault starts from, and has to end in, the calm state."""
+    assert site.holders() == ["lvs01"]
+    yield
+    wait_until(lambda: site.holders() == ["lvs01"], RETURN_S, "the VIP is back on lvs01, alone")
+    for director in DIRECTORS:
+        wait_until(lambda: site.pool(director) == set(REAL_SERVERS.values()), 30, f"{director} has both servers")
+    assert probe.outages(site.ask(0.5)) == []
+
+
+@pytest.fixture(autouse=True)
+def silent_real_servers(site: Site, capture: wire.Capture) -> Iterator[None]:
+    """Whatever happens, no real server ever says that the VIP is at its MAC."""
+    yield
+    assert site.claimants(capture) <= {site.mac(director) for director in DIRECTORS}
+
+
+def the_client_follows(site: Site, capture: wire.Capture, since_s: float) -> None:
+    """Gratuitous ARP moved the client's neighbour entry, and both servers answer in turn."""
+    announced = [
+        claim for claim in capture.claims if claim.gratuitous and claim.address == VIP and claim.time_s >= since_s
+    ]
+    assert announced
+    assert {claim.mac for claim in announced} == {site.mac("lvs02")}
+    assert site.neighbour() == site.mac("lvs02")
+    attempts = site.ask(0.5)
+    assert probe.outages(attempts) == []
+    assert set(probe.answers(attempts)) == set(REAL_SERVERS)
+
+
+def test_stop_of_the_masters_daemon(site: Site, host: Host, capture: wire.Capture) -> None:
+    with site.probe(6) as client:
+        capture.wait_for(ADDRESS["lvs01"], time.time(), 3)
+        stopped = time.time()
+        host("lvs01").check_output("systemctl stop keepalived")
+        first = capture.wait_for(ADDRESS["lvs02"], stopped, 5).time_s
+        attempts = client.result()
+    goodbye = [advert.time_s for advert in capture.adverts if advert.priority == 0]
+    assert len(goodbye) == 1
+    gap = first - goodbye[0]
+    outages = probe.outages(attempts)
+    print(f"measured: priority 0 to the next master {gap * 1000:.0f} ms, client {lengths(outages)}")
+    assert SKEW_S["lvs02"] - EARLY_S <= gap <= SKEW_S["lvs02"] + LATE_S
+    assert len(outages) == 1
+    assert outages[0].length_s <= SKEW_S["lvs02"] + 2 * LATE_S
+    assert site.holders() == ["lvs02"]
+    the_client_follows(site, capture, stopped)
+    host("lvs01").check_output("systemctl start keepalived")
+
+
+def test_crash_of_the_master(site: Site, capture: wire.Capture) -> None:
+    master = site.plan.guest("lvs01")
+    with site.probe(8) as client:
+        capture.wait_for(ADDRESS["lvs01"], time.time(), 3)
+        crashed = time.time()
+        lab.crash(site.plan, master)
+        first = capture.wait_for(ADDRESS["lvs02"], crashed, 10).time_s
+        attempts = client.result()
+    last = max(advert.time_s for advert in capture.adverts if advert.source == ADDRESS["lvs01"])
+    silence = first - last
+    outages = probe.outages(attempts)
+    print(f"measured: last advert to the next master {silence * 1000:.0f} ms, client {lengths(outages)}")
+    assert MASTER_DOWN_S["lvs02"] - EARLY_S <= silence <= MASTER_DOWN_S["lvs02"] + LATE_S
+    assert len(outages) == 1
+    # The crash comes anywhere between two adverts, so that much of the silence may have been served.
+    assert first - crashed - EARLY_S <= outages[0].length_s <= MASTER_DOWN_S["lvs02"] + 2 * LATE_S
+    assert silence - outages[0].length_s <= ADVERT_INT_S + LATE_S
+    assert site.holders(["lvs02"]) == ["lvs02"]
+    the_client_follows(site, capture, crashed)
+    lab.boot(site.plan, master, lambda _text: None)
+
+
+def test_a_real_server_goes_and_comes_back(site: Site, host: Host) -> None:
+    only = {REAL_SERVERS["web02"]}
+    both = set(REAL_SERVERS.values())
+    with site.probe(CHECK_DOWN_S + 3.0) as client:
+        host("web01").check_output("systemctl stop nginx")
+        gone = wait_until(lambda: site.pool("lvs01") == only, CHECK_DOWN_S + 2, "web01 is taken out")
+        attempts = client.result()
+    outages = probe.outages(attempts)
+    print(f"measured: closed port found after {gone:.1f} s, {sum(outage.failed for outage in outages)} requests failed")
+    # Round robin: never two failures in a row, and none once it is out.
+    assert max(outage.failed for outage in outages) == 1
+    assert probe.outages(attempts[-100:]) == []
+    assert set(probe.answers(attempts[-100:])) == {"web02"}
+    host("web01").check_output("systemctl start nginx")
+    back = wait_until(lambda: site.pool("lvs01") == both, CHECK_UP_S + 4, "web01 is back in")
+    print(f"measured: open port found after {back:.1f} s")
+    attempts = site.ask(1.0)
+    assert probe.outages(attempts) == []
+    assert set(probe.answers(attempts)) == {"web01", "web02"}
+
+
+def test_reboot_of_a_real_server(site: Site, host: Host, capture: wire.Capture) -> None:
+    machine = host("web02")
+    before = machine.check_output("cat /proc/sys/kernel/random/boot_id")
+    machine.run("systemctl reboot")
+    wait_until(lambda: site.pool("lvs01") == {REAL_SERVERS["web01"]}, 40, "web02 is taken out")
+    wait_until(lambda: site.pool("lvs01") == set(REAL_SERVERS.values()), 60, "web02 is back in")
+    assert machine.check_output("cat /proc/sys/kernel/random/boot_id") != before
+    assert f"{VIP}/24" in machine.check_output("ip -brief address show dev ens37")
+    assert machine.sysctl("net.ipv4.conf.all.arp_ignore") == 1
+    site.run(CLIENT, "ip", "neigh", "flush", "to", VIP)
+    attempts = site.ask(1.0)
+    assert probe.outages(attempts) == []
+    assert set(probe.answers(attempts)) == set(REAL_SERVERS)
+    assert site.neighbour() == site.mac("lvs01")
+    assert capture.adverts
+
+
+def lengths(outages: list[probe.Outage]) -> str:
+    return ", ".join(f"{outage.length_s * 1000:.0f} ms ({outage.failed} failed)" for outage in outages) or "no outage"
