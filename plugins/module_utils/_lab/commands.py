@@ -21,9 +21,10 @@ TOOLS = {
     "ethtool": "ethtool",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
-    "depmod": "kmod",
     "nc": "netcat-openbsd",
     "apt-ftparchive": "apt-utils",
+    "sysctl": "procps",
+    "tcpdump": "tcpdump",
 }
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
