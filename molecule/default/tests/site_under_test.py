@@ -27,6 +27,8 @@ MASTER_DOWN_S = {name: 3 * ADVERT_INT_S + skew for name, skew in SKEW_S.items()}
 # TCP_CHECK: delay_loop 6, connect_timeout 3, retry 3, delay_before_retry 3. A closed port answers at once.
 CHECK_DOWN_S = 6 + 3 * 3
 CHECK_UP_S = 6
+# keepalived waits a whole master down timer after its start, on two busy processors.
+SETTLED_S = 15.0
 
 
 class Site:

@@ -19,6 +19,7 @@ from site_under_test import (
     DIRECTORS,
     MASTER_DOWN_S,
     REAL_SERVERS,
+    SETTLED_S,
     SKEW_S,
     VIP,
     Site,
@@ -30,8 +31,6 @@ Host = Callable[[str], testinfra.host.Host]
 # What timers, scheduling on two busy processors and one retried connection may add. Never early: 10 ms of clock.
 EARLY_S = 0.01
 LATE_S = 0.25
-# keepalived holds the VIP back for this long after its start: a whole master down timer, and its own start.
-RETURN_S = 15.0
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +38,7 @@ def whole(site: Site, host: Host) -> Iterator[None]:
     """Each fault starts from, and has to end in, the calm state."""
     assert site.holders() == ["lvs01"]
     yield
-    wait_until(lambda: site.holders() == ["lvs01"], RETURN_S, "the VIP is back on lvs01, alone")
+    wait_until(lambda: site.holders() == ["lvs01"], SETTLED_S, "the VIP is back on lvs01, alone")
     for director in DIRECTORS:
         wait_until(lambda: site.pool(director) == set(REAL_SERVERS.values()), 30, f"{director} has both servers")
     assert probe.outages(site.ask(0.5)) == []

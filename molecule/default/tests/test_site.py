@@ -14,11 +14,17 @@ from typing import Any
 import pytest
 import testinfra
 from _lab import lab, probe, wire
-from site_under_test import ADDRESS, CLIENT, DIRECTORS, LAB, PORT, REAL_SERVERS, VIP, Site
+from site_under_test import ADDRESS, CLIENT, DIRECTORS, LAB, PORT, REAL_SERVERS, SETTLED_S, VIP, Site, wait_until
 
 INVENTORY = Path(__file__).parents[3] / "playbooks/inventories/dr-two-nic"
 
 Host = Callable[[str], testinfra.host.Host]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled(site: Site) -> None:
+    """The daemons may have been started a moment ago: a whole master down timer, and the first checks."""
+    wait_until(lambda: site.holders() == ["lvs01"], SETTLED_S, "lvs01 holds the VIP, alone")
 
 
 def test_exactly_one_director_holds_the_vip(site: Site) -> None:

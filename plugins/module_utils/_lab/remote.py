@@ -74,3 +74,6 @@ class Probe:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()

@@ -9,7 +9,7 @@ import re
 import subprocess
 import threading
 import time
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from .errors import LabError
 from .plan import DEFAULT_SEGMENT, Plan
@@ -67,21 +67,25 @@ class Capture:
             if not line:
                 raise LabError(f"tcpdump on {self._bridge} ended: {said.strip()}")
             said += line
-        for stream in (self._process.stdout, self._process.stderr):
-            threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
+        self._reader.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._process.terminate()
         self._process.wait(10)
+        self._reader.join(10)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
 
-    def _read(self, stream: object) -> None:
-        for line in stream:  # type: ignore[attr-defined]
-            # With -v an IPv4 packet takes two lines; the second is indented.
-            if line[:1].isspace() and self._lines:
-                self._lines[-1] += line
-            else:
-                self._lines.append(line)
+    def _read(self, stream: IO[str]) -> None:
+        with stream:
+            for line in stream:
+                # With -v an IPv4 packet takes two lines; the second is indented.
+                if line[:1].isspace() and self._lines:
+                    self._lines[-1] += line
+                else:
+                    self._lines.append(line)
 
     @property
     def adverts(self) -> list[Advert]:
