@@ -121,7 +121,8 @@ def _netem(arguments: argparse.Namespace) -> int:
     """Loss and delay on what the guest sends: the guest's kernel has sch_netem, this machine's may not."""
     plan, guest = _host(arguments)
     if arguments.nic not in [nic.name for nic in guest.host.nics]:
-        raise LabError(f"host {guest.name} has no NIC {arguments.nic!r}")
+        names = ", ".join(nic.name for nic in guest.host.nics)
+        raise LabError(f"host {guest.name} has no NIC {arguments.nic!r} of the site's; those are: {names}")
     remote = ["ssh", "-F", str(ssh.config_path(lab_dir(plan.name))), guest.name, "tc", "qdisc"]
     if arguments.loss == 0 and arguments.delay_ms == 0:
         run([*remote, "delete", "dev", arguments.nic, "root"], check=False)
@@ -142,7 +143,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description="A lab of real Linux hosts for one site inventory.")
-    parser.add_argument("--lab", default=os.environ.get("LAB", "default"), help="name of the lab [%(default)s]")
+    parser.add_argument("--lab", default=os.environ.get("LAB") or "default", help="name of the lab [%(default)s]")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
 
     def verb(name: str, function: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
@@ -157,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("status", _status, "hosts, their state, NICs and cables").add_argument("--json", action="store_true")
     show = verb("demo", _demo, "boot a lab, build the site in it, crash its master, print what was measured")
-    show.add_argument("--site", default=os.environ.get("SITE", "dr-two-nic"), help="an inventory [%(default)s]")
+    show.add_argument("--site", default=os.environ.get("SITE") or "dr-two-nic", help="an inventory [%(default)s]")
     show.add_argument("--json", action="store_true")
     verb("list", _list, "the labs there are").add_argument("--json", action="store_true")
     verb("down", _down, "end the lab and remove all it made")

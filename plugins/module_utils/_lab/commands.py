@@ -36,15 +36,19 @@ def missing_packages() -> list[str]:
 
 
 def run(argv: Sequence[str], stdin: str = "", check: bool = True) -> str:
-    """Run a tool and return its standard output. LabError carries its last words when it fails."""
-    process = subprocess.run(
-        argv,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": _PATH, "LC_ALL": "C", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
-    )
+    """Run a tool and return its standard output. LabError carries its last words when it fails, or is not there."""
+    try:
+        process = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": _PATH, "LC_ALL": "C", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
+        )
+    except FileNotFoundError:
+        package = TOOLS.get(argv[0], argv[0])
+        raise LabError(f"{argv[0]} is not installed: apt-get install {package}") from None
     if check and process.returncode != 0:
         words = (process.stderr.strip() or process.stdout.strip()).splitlines()[-8:]
         raise LabError(f"{' '.join(argv)} ended with {process.returncode}:\n  " + "\n  ".join(words))

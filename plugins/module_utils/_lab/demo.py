@@ -172,7 +172,10 @@ def _service(plan: Plan, director: str) -> Service:
 
 def _group(inventories: Sequence[Path], group: str) -> list[str]:
     argv = ["ansible-inventory", *(word for path in inventories for word in ("-i", str(path))), "--list"]
-    listing: dict[str, Any] = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    process = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        raise LabError(f"ansible-inventory ended with {process.returncode}: {process.stderr.strip()}")
+    listing: dict[str, Any] = json.loads(process.stdout)
     return list(listing.get(group, {}).get("hosts", ()))
 
 

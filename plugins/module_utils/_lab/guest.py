@@ -106,7 +106,10 @@ def kill(directory: Path, guest: Guest) -> bool:
     pid = pid_of(directory, guest)
     if pid is None:
         return False
-    os.killpg(pid, signal.SIGKILL)
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False  # it ended by itself a moment ago
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         _reap(pid)

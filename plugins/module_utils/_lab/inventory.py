@@ -43,6 +43,8 @@ def _host(name: str, variables: Mapping[str, Any], serving: bool) -> dict[str, A
     nics = variables.get("lab_nics")
     if nics is None:
         nics = _derived_nics(name, variables)
+    if not all(isinstance(nic, Mapping) and nic.get("name") for nic in nics):
+        raise LabError(f"host {name}: lab_nics is a list such as [{{name: ens33, addresses: [192.0.2.10/24]}}]")
     address = str(variables.get("ansible_host") or name)
     return {
         "name": name,
@@ -73,21 +75,19 @@ def _interfaces(variables: Mapping[str, Any]) -> Iterable[Any]:
         interface = {**instance, **(own.get(instance.get("name")) or {})}.get("interface")
         if interface:
             yield interface
-    if variables.get("real_server_interface"):
-        yield variables["real_server_interface"]
     if variables.get("real_server_vip_interface"):
-        # Alone it does not carry the server's own address: that is another NIC's.
-        if not variables.get("real_server_interface"):
-            yield DEFAULT_NIC
+        # It does not carry the server's own address: that is another NIC's.
+        yield DEFAULT_NIC
         yield variables["real_server_vip_interface"]
 
 
 def _vips(all_variables: Iterable[Mapping[str, Any]]) -> set[str]:
-    vips = set()
+    vips: set[str] = set()
     for variables in all_variables:
         for instance in variables.get("director_vrrp_instances") or ():
-            for line in instance.get("virtual_ipaddress") or ():
-                vips.add(str(line).split()[0].partition("/")[0])
+            for key in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
+                first = [word for line in instance.get(key) or () for word in str(line).split()[:1]]
+                vips.update(word.partition("/")[0] for word in first)
     return vips
 
 

@@ -103,7 +103,7 @@ def up(plan: Plan, progress: Progress) -> Work:
         network.create(plan)
         ssh.make_key(ssh.client_key_path(directory))
         # From here on `down` must find what was made, whatever happens next.
-        (directory / "plan.json").write_text(json.dumps(plan.to_dict(), indent=1) + "\n")
+        _save_plan(directory, plan)
         for name in work.create:
             _create(directory, plan, plan.guest(name))
         ssh.write_config(directory, plan)
@@ -161,6 +161,13 @@ def inventory_path(name: str) -> Path:
     return lab_dir(name) / "inventory"
 
 
+def _save_plan(directory: Path, plan: Plan) -> None:
+    """Whole or not at all, so that a full disk does not leave a lab that `down` cannot read."""
+    path = directory / "plan.json.new"
+    path.write_text(json.dumps(plan.to_dict(), indent=1) + "\n")
+    path.replace(directory / "plan.json")
+
+
 def _create(directory: Path, plan: Plan, guest: Guest) -> None:
     place = guests.guest_dir(directory, guest)
     place.mkdir(parents=True, exist_ok=True)
@@ -215,9 +222,13 @@ def _check_space(directory: Path, new_guests: int) -> None:
 @contextmanager
 def _locked(name: str) -> Iterator[None]:
     """One change to a lab at a time."""
-    directory = lab_dir(name)
-    directory.mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o700)
-    with open(directory / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = lab_dir(name) / "lock"
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        with open(path, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # `down` removes the file while others wait for it: what they then hold locks nothing.
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                yield
+                return

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .plan import check_lab_name
+
 
 def cache_root() -> Path:
     """``$XDG_CACHE_HOME/linuxha-lvs``, by default ``~/.cache/linuxha-lvs``."""
@@ -26,5 +28,6 @@ def labs_dir() -> Path:
 
 
 def lab_dir(name: str) -> Path:
-    """Directory of the lab `name`: plan, keys, disks, console logs, inventory."""
+    """Directory of the lab `name`: plan, keys, disks, console logs, inventory. LabError when it cannot be a name."""
+    check_lab_name(name)
     return labs_dir() / name

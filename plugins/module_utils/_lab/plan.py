@@ -124,13 +124,12 @@ def plan_from_dict(data: Mapping[str, Any]) -> Plan:
 
 
 def host_from_dict(data: Mapping[str, Any]) -> Host:
-    """A Host from module options or JSON; LabError when a NIC's address is not one."""
+    """A Host from module options or JSON; LabError when a NIC's address or gateway is not one."""
     nics = []
     for nic in data.get("nics") or ():
         addresses = tuple(_interface_address(data["name"], nic["name"], text) for text in nic.get("addresses") or ())
-        nics.append(
-            Nic(nic["name"], addresses, nic.get("segment") or DEFAULT_SEGMENT, nic.get("gateway") or None)
-        )
+        gateway = _gateway(data["name"], nic["name"], nic["gateway"]) if nic.get("gateway") else None
+        nics.append(Nic(nic["name"], addresses, nic.get("segment") or DEFAULT_SEGMENT, gateway))
     return Host(
         name=data["name"],
         nics=tuple(nics),
@@ -138,6 +137,12 @@ def host_from_dict(data: Mapping[str, Any]) -> Host:
         aliases=tuple(data.get("aliases") or ()),
         lab_only=bool(data.get("lab_only")),
     )
+
+
+def check_lab_name(name: str) -> None:
+    """LabError unless `name` can be a directory, a namespace and a machine id; files are removed by it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
+        raise LabError(f"lab name {name!r}: use lower-case letters, digits and dashes, at most 31 characters")
 
 
 def make_plan(
@@ -148,11 +153,13 @@ def make_plan(
     management_network: str = MANAGEMENT_NETWORK,
 ) -> Plan:
     """Decide a lab's shape. Raises LabError for names Linux cannot take and for addresses that clash."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
-        raise LabError(f"lab name {name!r}: use lower-case letters, digits and dashes, at most 31 characters")
+    check_lab_name(name)
     if not hosts:
         raise LabError(f"lab {name}: the inventory has no hosts to boot")
-    management = ipaddress.ip_network(management_network)
+    try:
+        management = ipaddress.IPv4Network(management_network)
+    except ValueError as error:
+        raise LabError(f"lab {name}: the management network is no IPv4 network: {error}") from None
     if len(hosts) > management.num_addresses - 3:
         raise LabError(f"lab {name}: {len(hosts)} hosts do not fit into the management network {management}")
     _check_names(hosts)
@@ -209,14 +216,14 @@ def _check_names(hosts: Sequence[Host]) -> None:
                 )
 
 
-def _check_addresses(hosts: Sequence[Host], management: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
+def _check_addresses(hosts: Sequence[Host], management: ipaddress.IPv4Network) -> None:
     owner: dict[tuple[str, str], str] = {}
     for host in hosts:
         for nic in host.nics:
             for text in nic.addresses:
                 address = ipaddress.ip_interface(text)
                 where = f"{host.name} ({nic.name})"
-                if address.version == management.version and address.network.overlaps(management):
+                if address.version == 4 and address.network.overlaps(management):
                     raise LabError(
                         f"address clash: {text} of {where} lies in the lab's management network {management}; "
                         "give the lab another one with lab_management_network"
@@ -255,3 +262,10 @@ def _interface_address(host: str, nic: str, text: str) -> str:
         raise LabError(
             f"host {host}, NIC {nic}: {text!r} is not an address with prefix length, such as 192.0.2.10/24"
         ) from None
+
+
+def _gateway(host: str, nic: str, text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise LabError(f"host {host}, NIC {nic}: gateway {text!r} is not an address, such as 192.0.2.1") from None

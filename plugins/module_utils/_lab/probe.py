@@ -48,7 +48,7 @@ def outages(attempts: Iterable[Attempt]) -> list[Outage]:
     start: float | None = None
     failed = 0
     last = 0.0
-    for attempt in sorted(attempts):
+    for attempt in sorted(attempts, key=lambda one: one.start_s):
         last = attempt.start_s
         if attempt.answer is None:
             start = attempt.start_s if start is None else start
@@ -82,6 +82,7 @@ class _Exchange:
         self.socket.setblocking(False)
         code = self.socket.connect_ex(target)
         if code not in (0, errno.EINPROGRESS):
+            self.socket.close()
             raise OSError(code, errno.errorcode.get(code, "error"))
 
     def ready(self, events: int) -> Attempt | int:
@@ -131,7 +132,7 @@ def probe(address: str, port: int, interval_s: float, duration_s: float, timeout
         while pending and time.time() - pending[0].start_s > timeout_s:
             attempts.append(_close(selector, pending[0], pending, pending[0].ended(None, "timeout")))
         if not pending and started * interval_s >= duration_s:
-            return sorted(attempts)
+            return sorted(attempts, key=lambda one: one.start_s)
         for key, events in selector.select(max(0.0, begin + started * interval_s - time.monotonic()) or 0.001):
             outcome = key.data.ready(events)
             if isinstance(outcome, int):

@@ -66,8 +66,13 @@ class Probe:
         return self
 
     def result(self) -> list[probe.Attempt]:
-        """Wait for the probe's end and return its attempts."""
-        standard_output, _errors = self._process.communicate(timeout=self._limit_s)
+        """Wait for the probe's end and return its attempts. LabError when it broke off, or does not end."""
+        try:
+            standard_output, errors = self._process.communicate(timeout=self._limit_s)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"the probe did not end within {self._limit_s:.0f} s") from None
+        if self._process.returncode != 0:
+            raise LabError(f"the probe broke off: {errors.decode(errors='replace').strip()}")
         return probe.parse(standard_output.decode())
 
     def __exit__(self, *_exception: object) -> None:
