@@ -20,15 +20,19 @@ from .plan import Guest, Plan
 KERNEL = "/usr/bin/linux.uml"
 _SSH_PORT = 22
 
-# A rebooting UML kernel executes its own argv[0] with every tap still open, and the taps are busy then.
-# So argv[0] is this script: it closes what was left open and becomes the kernel again, same process id.
+# The machine around the kernel: it switches it on again when it asked for a reboot. Left to itself ("noreboot" is
+# what forbids it) the kernel would execute itself with its taps still open, and would find them busy.
 # On one processor the kernel and the process it traces hand over three times as fast as across two.
-_STARTER = f"""\
-#!/usr/bin/python3
-import os, sys
-os.closerange(3, 4096)
+_MACHINE = f"""\
+#!/usr/bin/python3 -I
+import os, subprocess, sys
 os.sched_setaffinity(0, [%(cpu)d])
-os.execv("{KERNEL}", sys.argv)
+restarting = True
+while restarting:
+    with open("console.log", "rb") as console:
+        console.seek(0, os.SEEK_END)
+        subprocess.call(["{KERNEL}", *sys.argv[1:], "noreboot"])
+        restarting = b"reboot: Restarting system" in console.read()
 """
 
 
@@ -69,15 +73,15 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
     uml_dir = place / "uml"
     shutil.rmtree(uml_dir, ignore_errors=True)
     uml_dir.mkdir(parents=True)
-    starter = place / "kernel"
+    machine = place / "machine"
     cpus = sorted(os.sched_getaffinity(0))
-    starter.write_text(_STARTER % {"cpu": cpus[guest.index % len(cpus)]})
-    starter.chmod(0o755)
+    machine.write_text(_MACHINE % {"cpu": cpus[guest.index % len(cpus)]})
+    machine.chmod(0o755)
     nics = [
         f"vec{number}:transport=tap,ifname={port.tap},mac={port.mac}" for number, port in enumerate(guest.ports)
     ]
     argv = [
-        *("ip", "netns", "exec", plan.namespace, str(starter)),
+        *("ip", "netns", "exec", plan.namespace, str(machine)),
         _umid(directory, guest),
         f"uml_dir={uml_dir}",
         f"mem={plan.memory_mb}M",
@@ -97,7 +101,7 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
             cwd=place,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(place), "TMPDIR": _memory_dir(plan, place)},
         )
-    # ip netns exec replaces itself by the kernel, so this id is the kernel's, and its group's.
+    # ip netns exec replaces itself by the kernel, so this id is the machine's, and its group's.
     (place / "pid").write_text(f"{process.pid}\n")
 
 
