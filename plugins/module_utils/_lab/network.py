@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 
 from .commands import run
 from .errors import LabError
@@ -160,7 +161,7 @@ def socket_in(namespace: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
         import ctypes
 
         libc = ctypes.CDLL(None, use_errno=True)
-        with open(f"/run/netns/{namespace}", "rb") as handle:
+        with suppress(OSError), open(f"/run/netns/{namespace}", "rb") as handle:
             if libc.setns(handle.fileno(), _CLONE_NEWNET) == 0:
                 made.append(socket.socket(socket.AF_INET, kind))
 

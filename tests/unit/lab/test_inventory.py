@@ -92,14 +92,14 @@ def test_a_host_that_is_called_by_its_own_name_has_no_alias() -> None:
 
 
 def test_the_client_gets_the_highest_free_address() -> None:
-    used = {"lab_nics": [{"name": "ens33", "addresses": ["192.0.2.252/24"], "gateway": "192.0.2.251", "segment": "dmz"}]}
+    nic = {"name": "ens33", "addresses": ["192.0.2.252/24"], "gateway": "192.0.2.251", "segment": "dmz"}
     expected = {
         "name": "client",
         "nics": [{"name": "eth0", "addresses": ["192.0.2.250/24"], "segment": "dmz"}],
         "lab_only": True,
     }
     # .254 and .253 are virtual IPs
-    assert client_of({**used, "director_vrrp_instances": INSTANCES}) == expected
+    assert client_of({"lab_nics": [nic], "director_vrrp_instances": INSTANCES}) == expected
 
 
 def test_the_client_goes_where_the_first_host_has_an_address() -> None:
@@ -111,7 +111,7 @@ def test_the_client_goes_where_the_first_host_has_an_address() -> None:
 
 @pytest.mark.parametrize("addresses", [[], ["192.0.2.1/32"], ["192.0.2.1/30", "192.0.2.2/30"]])
 def test_no_room_for_a_client(addresses: list[str]) -> None:
-    with pytest.raises(LabError, match="no free address for the lab's client.*lab_only_hosts"):
+    with pytest.raises(LabError, match=r"no free address for the lab's client.*lab_only_hosts"):
         client_of({"lab_nics": [{"name": "ens33", "addresses": addresses}]})
 
 

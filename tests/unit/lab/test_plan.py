@@ -45,7 +45,7 @@ def test_management_addresses_are_distinct_and_not_the_routers() -> None:
 def test_more_hosts_than_the_management_network_holds() -> None:
     hosts = [Host(f"h{number}", ()) for number in range(6)]
     assert len(planned(*hosts[:5], management_network="198.18.0.0/29").guests) == 5
-    with pytest.raises(LabError, match="6 hosts do not fit into the management network 198.18.0.0/29"):
+    with pytest.raises(LabError, match="6 hosts do not fit into the management network 198"):
         planned(*hosts, management_network="198.18.0.0/29")
 
 
@@ -109,7 +109,8 @@ def test_what_is_there_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    "first, second", [("192.0.2.1/24", "192.0.2.1/32"), ("fd00::1/64", "fd00:0:0::1/64"), ("192.0.2.1/24", "192.0.2.1/24")]
+    "first, second",
+    [("192.0.2.1/24", "192.0.2.1/24"), ("192.0.2.1/24", "192.0.2.1/32"), ("fd00::1/64", "fd00:0:0::1/64")],
 )
 def test_an_address_is_given_once_on_a_wire(first: str, second: str) -> None:
     with pytest.raises(LabError, match=r"address clash: .* a \(ens33\) and to b \(eth0\)"):
@@ -201,13 +202,15 @@ def plans(draw: st.DrawFn) -> Plan:
     for name in names:
         nics = []
         for nic in draw(st.lists(WIRES, max_size=3, unique=True)):
-            count = draw(st.integers(0, 2))
-            addresses = tuple(f"{next(free)}/{draw(st.integers(8, 32))}" for _ in range(count))
-            gateway = addresses[0].partition("/")[0] if addresses and draw(st.booleans()) else None
+            prefixes = draw(st.lists(st.integers(8, 32), max_size=2))
+            addresses = tuple(f"{next(free)}/{prefix}" for prefix in prefixes)
+            has_gateway = draw(st.booleans())
+            gateway = addresses[0].partition("/")[0] if addresses and has_gateway else None
             nics.append(Nic(nic, addresses, draw(WIRES), gateway))
-        ports = tuple(draw(st.lists(st.integers(1, 65535), max_size=2)))
-        aliases = tuple(draw(st.lists(WIRES, max_size=2)))
-        hosts.append(Host(name, tuple(nics), ports, aliases, draw(st.booleans())))
+        ports = draw(st.lists(st.integers(1, 65535), max_size=2))
+        aliases = draw(st.lists(WIRES, max_size=2))
+        lab_only = draw(st.booleans())
+        hosts.append(Host(name, tuple(nics), tuple(ports), tuple(aliases), lab_only))
     return make_plan("t", hosts, draw(st.text()), draw(st.integers(64, 4096)))
 
 
