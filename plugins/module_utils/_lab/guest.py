@@ -19,6 +19,7 @@ from .plan import Guest, Plan
 
 KERNEL = "/usr/bin/linux.uml"
 _SSH_PORT = 22
+_START_TIMEOUT_S = 10.0
 
 # The machine around the kernel: it switches it on again when it asked for a reboot. Left to itself ("noreboot" is
 # what forbids it) the kernel would execute itself with its taps still open, and would find them busy.
@@ -27,6 +28,8 @@ _MACHINE = f"""\
 #!/usr/bin/python3 -I
 import os, subprocess, sys
 os.sched_setaffinity(0, [%(cpu)d])
+with open("pid", "w") as handle:
+    handle.write(str(os.getpid()))
 restarting = True
 while restarting:
     with open("console.log", "rb") as console:
@@ -81,7 +84,7 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
         f"vec{number}:transport=tap,ifname={port.tap},mac={port.mac}" for number, port in enumerate(guest.ports)
     ]
     argv = [
-        *("ip", "netns", "exec", plan.namespace, str(machine)),
+        *("ip", "netns", "exec", plan.namespace, "setsid", "--fork", str(machine)),
         _umid(directory, guest),
         f"uml_dir={uml_dir}",
         f"mem={plan.memory_mb}M",
@@ -90,19 +93,22 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
         *("root=/dev/ubda", "rw", "quiet", "net.ifnames=0", "con=null", "con0=null,fd:1"),
         *nics,
     ]
+    (place / "pid").unlink(missing_ok=True)
     with open(place / "console.log", "ab") as console:
-        process = subprocess.Popen(
+        subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
-            start_new_session=True,
-            close_fds=True,
+            check=False,
             cwd=place,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(place), "TMPDIR": _memory_dir(plan, place)},
         )
-    # ip netns exec replaces itself by the kernel, so this id is the machine's, and its group's.
-    (place / "pid").write_text(f"{process.pid}\n")
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while pid_of(directory, guest) is None:
+        if time.monotonic() > deadline:
+            raise LabError(f"host {guest.name} did not start{console_tail(directory, guest)}")
+        time.sleep(0.02)
 
 
 def kill(directory: Path, guest: Guest) -> bool:
@@ -116,7 +122,6 @@ def kill(directory: Path, guest: Guest) -> bool:
         return False  # it ended by itself a moment ago
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        _reap(pid)
         if state_of(directory, guest) == "down":
             return True
         time.sleep(0.01)
@@ -188,10 +193,3 @@ def _memory_dir(plan: Plan, place: Path) -> str:
     except OSError:
         pass
     return str(place)
-
-
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # not our child: whoever started it, or init, collects it
