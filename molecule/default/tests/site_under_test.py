@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from _lab import demo, probe, remote, wire
+from _lab.errors import LabError
 from _lab.plan import Plan
 
 LAB = "molecule"
@@ -71,9 +72,19 @@ class Site:
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> float:
-    """Poll until `condition` holds; returns the seconds it took, fails after `timeout_s`."""
+    """Poll until `condition` holds; returns the seconds it took, fails after `timeout_s`.
+
+    A host that does not answer (it boots) makes a condition not hold.
+    """
     started = time.monotonic()
-    while not condition():
+    while not _holds(condition):
         assert time.monotonic() - started < timeout_s, f"{what}: not within {timeout_s} s"
         time.sleep(0.2)
     return time.monotonic() - started
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except LabError:
+        return False
