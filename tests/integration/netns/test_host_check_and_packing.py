@@ -70,6 +70,21 @@ def test_each_problem_is_a_sentence(hosts: tuple[Any, Any]) -> None:
         assert all(word in problem for word in words), problem
 
 
+def test_a_nic_for_virtual_ips_has_no_address_of_its_own(hosts: tuple[Any, Any]) -> None:
+    host, _peer = hosts
+    silent = [{"interface": "ens37", "addresses": ["192.168.1.100/24"]}]
+    # One virtual IP that is wanted, one as the role left it when it was on the list.
+    host.run("ip", "address", "add", "192.168.1.100/24", "dev", "ens37")
+    host.run("ip", "address", "add", "192.168.1.101/24", "dev", "ens37", "noprefixroute")
+    assert host.module("host_check", vip_interfaces=silent)["problems"] == []
+    host.run("ip", "address", "add", "192.168.2.130/24", "dev", "ens37")
+    both = [*silent, {"interface": "ens38", "addresses": []}]
+    missing, own = host.module("host_check", vip_interfaces=both)["problems"]
+    assert "ens38" in missing
+    assert "ens37 has the host's own address 192.168.2.130/24" in own
+    assert sorted(host.addresses("ens37")) == ["192.168.1.100/24", "192.168.1.101/24", "192.168.2.130/24"]
+
+
 def test_a_peer_that_drops_echo_is_reachable_by_its_link_address(hosts: tuple[Any, Any]) -> None:
     host, peer = hosts
     peer.run("sysctl", "-q", "-w", "net.ipv4.icmp_echo_ignore_all=1")

@@ -171,6 +171,26 @@ class TestHostCheck:
         problem = host_check.address_problem(HELD, name, text)
         assert problem is None if words is None else problem is not None and words in problem
 
+    @pytest.mark.parametrize(
+        "address",
+        [
+            pytest.param(Address(VIP, 24), id="a virtual IP that is to stay"),
+            pytest.param(Address("192.168.1.101", 24, noprefixroute=True), id="a former one, without a route"),
+            pytest.param(Address("192.168.1.101", 32), id="a former one, alone"),
+            pytest.param(Address("fe80::1", 64, scope="link"), id="IPv6 asks no ARP"),
+        ],
+    )
+    def test_a_nic_that_holds_virtual_ips_only(self, address: Address) -> None:
+        interface = Interface("ens37", True, "ether", [address])
+        assert host_check.own_address_problem(interface, [f"{VIP}/32"]) is None
+
+    def test_a_nic_with_the_hosts_own_address_cannot_hold_virtual_ips(self) -> None:
+        addresses = [Address(VIP, 24), Address("192.168.1.130", 24), Address("10.0.0.1", 8)]
+        problem = host_check.own_address_problem(Interface("ens37", True, "ether", addresses), [VIP])
+        assert problem is not None
+        assert "ens37 has the host's own address 192.168.1.130/24, 10.0.0.1/8," in problem
+        assert "put the virtual IP on lo" in problem
+
     def test_kernel_modules(self) -> None:
         (problem,) = host_check.module_problems({"ip_vs"}, ["ip-vs", "ip_vs_rr"], "/lib/modules/6.1.0")
         assert "ip_vs_rr" in problem

@@ -17,8 +17,8 @@ from .problem import BadValue
 def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[t.Any]]:
     """The options of the module ``host_check`` for ``host``, one of ``directors``.
 
-    ``interfaces``: names; ``addresses``: {interface, address} its adverts come from, which the other directors'
-    firewalls let in; ``peers``: the other directors' addresses; ``kernel_modules``: names.
+    ``interfaces``: names of those it speaks VRRP on, tracks, puts VIPs on and syncs connections by;
+    ``addresses``: {interface, address} its adverts come from, which the other directors' firewalls let in; ``peers``: the other directors' addresses; ``kernel_modules``: names.
     Raises BadValue when a director's address is not an IP address.
     """
     own = Director.of(host, directors[host])
@@ -26,20 +26,32 @@ def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> d
     interfaces: list[str] = []
     sources: list[dict[str, str]] = []
     for instance in own.configuration["vrrp_instance"]:
+        if instance.get("interface") is None:
+            continue  # the check of the site's variables tells
         interface = str(instance["interface"])
-        tracked = [
-            str(item).split()[0] for item in items(instance.get("track_interface")) if str(item).split()
-        ]
-        interfaces += [interface, *tracked]
+        tracked = [line[0] for line in model.lines(items(instance.get("track_interface")))]
+        interfaces += [interface, *tracked, *_vip_interfaces(instance)]
         source = _source(own, instance)
         if source is not None:
             sources.append({"interface": interface, "address": source})
+    interfaces += [interface for interface, _instance in model.sync_daemon_interfaces(own.configuration)]
     return {
         "interfaces": list(dict.fromkeys(interfaces)),
         "addresses": [pair for place, pair in enumerate(sources) if pair not in sources[:place]],
         "peers": [_address_of(other) for other in others],
         "kernel_modules": ipvs_modules(directors[host]),
     }
+
+
+def _vip_interfaces(instance: t.Mapping[str, t.Any]) -> list[str]:
+    """Where its VIPs are to be when that is said (``dev``), without the interface that the instance itself makes."""
+    vrid = instance.get("virtual_router_id")
+    makes = {str(instance.get("use_vmac")), str(instance.get("use_ipvlan")), f"vrrp.{vrid}"}
+    found: list[str] = []
+    for word in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
+        for line in model.lines(instance.get(word)):
+            found += [name for option, name in zip(line[1:], line[2:]) if option == "dev" and name not in makes]
+    return found
 
 
 def _source(own: Director, instance: t.Mapping[str, t.Any]) -> str | None:
