@@ -18,7 +18,8 @@ def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> d
     """The options of the module ``host_check`` for ``host``, one of ``directors``.
 
     ``interfaces``: names of those it speaks VRRP on, tracks, puts VIPs on and syncs connections by;
-    ``addresses``: {interface, address} its adverts come from, which the other directors' firewalls let in; ``peers``: the other directors' addresses; ``kernel_modules``: names.
+    ``addresses``: {interface, address} its adverts come from, which the other directors' firewalls let in;
+    ``peers``: the other directors' addresses; ``kernel_modules``: names.
     Raises BadValue when a director's address is not an IP address.
     """
     own = Director.of(host, directors[host])
