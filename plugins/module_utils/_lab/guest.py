@@ -34,7 +34,10 @@ restarting = True
 while restarting:
     with open("console.log", "rb") as console:
         console.seek(0, os.SEEK_END)
-        subprocess.call(["{KERNEL}", *sys.argv[1:], "noreboot"])
+        kernel = subprocess.Popen(["{KERNEL}", *sys.argv[1:], "noreboot"])
+        with open("kernel.pid", "w") as handle:
+            handle.write(str(kernel.pid))
+        kernel.wait()
         restarting = b"reboot: Restarting system" in console.read()
 """
 
@@ -45,29 +48,53 @@ def guest_dir(directory: Path, guest: Guest) -> Path:
 
 
 def pid_of(directory: Path, guest: Guest) -> int | None:
-    """Process id (and group id) of the running guest, None when it is down.
-
-    The command line is compared as well: after a crash the id may belong to a stranger.
-    """
-    try:
-        pid = int((guest_dir(directory, guest) / "pid").read_text())
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return None
-    return pid if _umid(directory, guest).encode() in command else None
+    """Process id of the running guest's machine, None when it is down."""
+    groups = _groups(directory, guest)
+    return groups[0] if groups else None
 
 
 def state_of(directory: Path, guest: Guest) -> str:
     """``running``, ``frozen`` or ``down``."""
-    pid = pid_of(directory, guest)
-    if pid is None:
+    states = {_process_state(pid) for pid in _groups(directory, guest)} - {"", "Z"}
+    if not states:
         return "down"
+    return "frozen" if "T" in states else "running"
+
+
+def _groups(directory: Path, guest: Guest) -> list[int]:
+    """The guest's process groups that live: its machine's and its kernel's, which makes a session of its own.
+
+    The command line is compared as well: after a crash an id may belong to a stranger.
+    """
+    found = []
+    for file in ("pid", "kernel.pid"):
+        try:
+            pid = int((guest_dir(directory, guest) / file).read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (OSError, ValueError):
+            continue
+        if _umid(directory, guest).encode() in command:
+            found.append(pid)
+    return found
+
+
+def _process_state(pid: int) -> str:
+    """The state's letter in proc(5), empty when the process is gone."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return "down"
-    process_state = stat.rpartition(")")[2].split()[0]
-    return {"T": "frozen", "Z": "down"}.get(process_state, "running")
+        return ""
+
+
+def _signal(directory: Path, guest: Guest, number: int) -> bool:
+    """Signal the machine, so that it restarts nothing, then the kernel with all its processes. False when down."""
+    groups = _groups(directory, guest)
+    for group in groups:
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            pass  # it ended by itself a moment ago
+    return bool(groups)
 
 
 def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
@@ -112,28 +139,21 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
 
 
 def kill(directory: Path, guest: Guest) -> bool:
-    """Power off as a pulled plug does: SIGKILL to the whole group. False when it was down already."""
-    pid = pid_of(directory, guest)
-    if pid is None:
+    """Power off as a pulled plug does: SIGKILL to every process. False when it was down already."""
+    if not _signal(directory, guest, signal.SIGKILL):
         return False
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False  # it ended by itself a moment ago
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         if state_of(directory, guest) == "down":
             return True
         time.sleep(0.01)
-    raise LabError(f"host {guest.name} (process {pid}) did not end within 10 s of SIGKILL")
+    raise LabError(f"host {guest.name} did not end within 10 s of SIGKILL")
 
 
 def set_frozen(directory: Path, guest: Guest, frozen: bool) -> None:
     """Stop the machine's clockwork (SIGSTOP) or let it go on (SIGCONT)."""
-    pid = pid_of(directory, guest)
-    if pid is None:
+    if not _signal(directory, guest, signal.SIGSTOP if frozen else signal.SIGCONT):
         raise LabError(f"host {guest.name} is down; boot it first")
-    os.killpg(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
 
 def wait_until_up(
