@@ -86,17 +86,6 @@ def _process_state(pid: int) -> str:
         return ""
 
 
-def _signal(directory: Path, guest: Guest, number: int) -> bool:
-    """Signal the machine, so that it restarts nothing, then the kernel with all its processes. False when down."""
-    groups = _groups(directory, guest)
-    for group in groups:
-        try:
-            os.killpg(group, number)
-        except ProcessLookupError:
-            pass  # it ended by itself a moment ago
-    return bool(groups)
-
-
 def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
     """Start the guest's kernel, detached from this process; its first disk is a copy-on-write file over `base`."""
     place = guest_dir(directory, guest)
@@ -140,8 +129,14 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
 
 def kill(directory: Path, guest: Guest) -> bool:
     """Power off as a pulled plug does: SIGKILL to every process. False when it was down already."""
-    if not _signal(directory, guest, signal.SIGKILL):
+    groups = _groups(directory, guest)
+    if not groups:
         return False
+    for group in groups:  # the machine first, so that it restarts nothing
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it ended by itself a moment ago
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         if state_of(directory, guest) == "down":
@@ -151,9 +146,14 @@ def kill(directory: Path, guest: Guest) -> bool:
 
 
 def set_frozen(directory: Path, guest: Guest, frozen: bool) -> None:
-    """Stop the machine's clockwork (SIGSTOP) or let it go on (SIGCONT)."""
-    if not _signal(directory, guest, signal.SIGSTOP if frozen else signal.SIGCONT):
+    """Stop the guest's kernel (SIGSTOP) or let it go on (SIGCONT).
+
+    Only the kernel's own process: it would take a stop of the processes it traces for their fault, and panic.
+    """
+    groups = _groups(directory, guest)
+    if not groups:
         raise LabError(f"host {guest.name} is down; boot it first")
+    os.kill(groups[-1], signal.SIGSTOP if frozen else signal.SIGCONT)
 
 
 def wait_until_up(
