@@ -31,6 +31,9 @@ def process(guest: Guest, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     argv = [sys.executable, "-c", "import signal; signal.pause()", f"umid={tmp_path.name}.{guest.name}"]
     with subprocess.Popen(argv, start_new_session=True) as process:
         (guests.guest_dir(tmp_path, guest) / "pid").write_text(f"{process.pid}\n")
+        # The kernel lets the parent go on before it has stored the command line of the new program.
+        while argv[-1].encode() not in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            pass
         yield process
         process.kill()
 
