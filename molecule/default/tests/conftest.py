@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import testinfra
+
 from _lab import lab, ssh, wire
 from _lab.paths import lab_dir
 from _lab.plan import Plan

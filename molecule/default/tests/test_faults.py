@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import testinfra
+
 from _lab import lab, probe, wire
 from site_under_test import (
     ADDRESS,
@@ -41,8 +42,8 @@ def whole(site: Site, host: Host) -> Iterator[None]:
     assert site.holders() == ["lvs01"]
     yield
     wait_until(lambda: site.holders() == ["lvs01"], SETTLED_S, "the VIP is back on lvs01, alone")
-    for director in DIRECTORS:
-        wait_until(lambda: site.pool(director) == set(REAL_SERVERS.values()), 30, f"{director} has both servers")
+    both = [set(REAL_SERVERS.values())] * len(DIRECTORS)
+    wait_until(lambda: [site.pool(name) for name in DIRECTORS] == both, 30, "both directors have both servers")
     assert probe.outages(site.ask(0.5)) == []
 
 

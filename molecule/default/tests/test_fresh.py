@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import testinfra
 import yaml
+
 from _lab import lab
 from site_under_test import DIRECTORS, LAB, REAL_SERVERS, VIP
 
@@ -90,7 +91,7 @@ def dead_peer(variables: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "edit", "words"),
+    "file,edit,words",
     [
         ("group_vars/directors.yml", vrid_300, ["virtual_router_id", "300", "1 to 255"]),
         ("group_vars/directors.yml", port_8080, ["192.168.1.129", "8080", "DR"]),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import testinfra
+
 from _lab import lab, probe, wire
 from site_under_test import ADDRESS, CLIENT, DIRECTORS, LAB, PORT, REAL_SERVERS, SETTLED_S, VIP, Site, wait_until
 
@@ -126,7 +127,8 @@ def test_nothing_failed_at_boot(host: Host) -> None:
 
 def ipvs_info(director: str) -> dict[str, Any]:
     """What the module linuxha.lvs.ipvs_info returns on the director."""
-    argv = ["ansible", director, "-i", str(INVENTORY), "-i", str(lab.inventory_path(LAB)), "-m", "linuxha.lvs.ipvs_info"]
+    inventories = ["-i", str(INVENTORY), "-i", str(lab.inventory_path(LAB))]
+    argv = ["ansible", director, *inventories, "-m", "linuxha.lvs.ipvs_info"]
     environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"}
     output = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True).stdout
     result: dict[str, Any] = json.loads(output[output.index("{") :])

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from . import lab, probe, remote, wire
 from .errors import LabError
+from .picture import failover_svg
 from .plan import Plan
 from .playbook import Run, play
 
@@ -32,11 +33,14 @@ class Service(NamedTuple):
 
 
 class Failover(NamedTuple):
-    """What a crash of the master cost. Seconds; `silence_s`: from its last advert to the backup's first."""
+    """What a crash of the master cost. `silence_s`: from its last advert to the backup's first; `adverts`: Unix
+    time and host of each."""
 
     crashed: str
     new_master: str
+    crashed_at_s: float
     silence_s: float
+    adverts: list[tuple[float, str]]
     outages: list[probe.Outage]
     attempts: list[probe.Attempt]
 
@@ -94,6 +98,11 @@ def demo(site: str, name: str, as_json: bool) -> int:
         calm = client_probe.result()
     tell.phase(f"cutting the power of {master}, which holds {service.address}")
     failover = crash_master(plan, client, service, master, directors)
+    picture = log.with_suffix(".svg")
+    picture.write_text(
+        failover_svg(failover.crashed_at_s, failover.crashed, failover.adverts, failover.attempts)
+    )
+    tell(f"drawn in {picture}")
     table = remote.output(plan, failover.new_master, "ipvsadm", "-Ln")
     tell.phase(f"booting {master} again")
     lab.boot(plan, plan.guest(master), tell)
@@ -125,7 +134,9 @@ def crash_master(plan: Plan, client: str, service: Service, master: str, directo
     return Failover(
         crashed=master,
         new_master=addresses[new[0].source],
+        crashed_at_s=crashed_at,
         silence_s=new[0].time_s - max(old),
+        adverts=[(advert.time_s, addresses[advert.source]) for advert in adverts if advert.source in addresses],
         outages=probe.outages(attempts),
         attempts=attempts,
     )
