@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import pkgutil
 import shutil
@@ -18,10 +19,11 @@ from typing import Callable
 from .commands import run
 from .errors import LabError
 from .guest import KERNEL
-from .paths import cache_root, images_dir
+from .paths import cache_root, images_dir, labs_dir
 
 MODULES = Path("/usr/lib/uml/modules")
 BUILD_SPACE_MB = 2500
+KEPT_IMAGES = 3
 
 #: Installed in every guest: what any server already has before a role arrives, and the lab's web server.
 BASE_PACKAGES = (
@@ -122,7 +124,8 @@ class ImageInputs:
 def image_key(inputs: ImageInputs) -> str:
     """Hash of everything that goes into the image: this file, the inputs, the kernel and its modules."""
     digest = hashlib.sha256(pkgutil.get_data(__package__, "image.py") or b"")
-    digest.update(repr((inputs, modules_version())).encode())
+    held = (inputs.suite, inputs.mirror, inputs.base_packages, inputs.offered_packages)
+    digest.update(repr((held, modules_version())).encode())
     status = os.stat(KERNEL)
     digest.update(f"{status.st_size} {int(status.st_mtime)}".encode())
     return digest.hexdigest()[:16]
@@ -162,6 +165,7 @@ def build(inputs: ImageInputs, progress: Callable[[str], None]) -> bool:
             base.chmod(0o444)
             shutil.rmtree(root)
             work.rename(target.parent)
+            _prune()
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return True
@@ -175,6 +179,15 @@ def detect_mirror(suite: str) -> str:
         if codename == suite and label == "Debian":
             return site
     return ""
+
+
+def _prune() -> None:
+    """Remove all but the newest images; a lab's own stays, for its hosts' disks are copies over it."""
+    used = {json.loads(plan.read_text())["image"] for plan in labs_dir().glob("*/plan.json")}
+    images = sorted(images_dir().glob("*/base.img"), key=lambda image: image.stat().st_mtime, reverse=True)
+    for image in images[KEPT_IMAGES:]:
+        if str(image) not in used:
+            shutil.rmtree(image.parent)
 
 
 def _check_space(directory: Path) -> None:

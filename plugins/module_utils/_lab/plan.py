@@ -17,6 +17,7 @@ from typing import Any
 from .errors import LabError
 
 IFNAMSIZ = 15  # usable characters of an interface name, linux/if.h
+_MACHINE_NAME_SIZE = 62  # of User Mode Linux's umid, LAB.HOST
 DEFAULT_SEGMENT = "lan"
 MANAGEMENT_NIC = "lab0"
 MANAGEMENT_BRIDGE = "mgmt"
@@ -163,6 +164,12 @@ def make_plan(
     if len(hosts) > management.num_addresses - 3:
         raise LabError(f"lab {name}: {len(hosts)} hosts do not fit into the management network {management}")
     _check_names(hosts)
+    longest = max((host.name for host in hosts), key=len)
+    if len(name) + len(longest) >= _MACHINE_NAME_SIZE:
+        raise LabError(
+            f"lab {name}, host {longest}: lab and host name together have more than {_MACHINE_NAME_SIZE - 1} "
+            "characters, which User Mode Linux cannot tell apart; give the lab a shorter name"
+        )
     _check_addresses(hosts, management)
     guests = tuple(
         Guest(
@@ -192,6 +199,10 @@ def _ports(host: Host, index: int) -> tuple[Port, ...]:
     )
 
 
+# vecN is what a guest's kernel calls its NICs before they are renamed.
+_TAKEN_NICS = {".", "..", "lo", MANAGEMENT_NIC, *(f"vec{number}" for number in range(32))}
+
+
 def _check_names(hosts: Sequence[Host]) -> None:
     seen: set[str] = set()
     for host in hosts:
@@ -202,7 +213,7 @@ def _check_names(hosts: Sequence[Host]) -> None:
         seen.add(host.name)
         names = [nic.name for nic in host.nics]
         for nic in host.nics:
-            if not re.fullmatch(r"[^\s/:]{1,%d}" % IFNAMSIZ, nic.name) or nic.name in (".", "..", "lo", MANAGEMENT_NIC):
+            if not re.fullmatch(r"[^\s/:]{1,%d}" % IFNAMSIZ, nic.name) or nic.name in _TAKEN_NICS:
                 raise LabError(
                     f"host {host.name}: {nic.name!r} cannot be the name of a NIC "
                     f"(at most {IFNAMSIZ} characters, not lo, not {MANAGEMENT_NIC})"
