@@ -66,9 +66,20 @@ def test_no_labs_name(name: str) -> None:
         planned(one_nic(), name=name)
 
 
-@pytest.mark.parametrize("name", ["web01", "Web_01", "web.example.org", "192.0.2.1", "a" * 63])
+@pytest.mark.parametrize("name", ["web01", "Web_01", "web.example.org", "192.0.2.1", "a" * 60])
 def test_a_hosts_name(name: str) -> None:
     assert planned(one_nic(name)).guest(name).name == name
+
+
+def test_a_machines_name_has_room_for_lab_and_host() -> None:
+    with pytest.raises(LabError, match="give the lab a shorter name"):
+        planned(one_nic(name="a" * 60), name="b" * 2)
+
+
+@pytest.mark.parametrize("name", ["vec0", "vec12"])
+def test_a_kernels_own_nic_names_are_taken(name: str) -> None:
+    with pytest.raises(LabError, match="cannot be the name of a NIC"):
+        planned(host_from_dict({"name": "web01", "nics": [{"name": name}]}))
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a b", "a/b", "fd00::1", "*", "a" * 64])
