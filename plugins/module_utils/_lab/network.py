@@ -106,10 +106,14 @@ def end_processes(namespace: str) -> None:
 
 
 def set_cable(plan: Plan, guest: Guest, nic: str, plugged: bool) -> None:
-    """Pull the cable of one NIC (its tap goes down) or plug it in again."""
+    """Pull the cable of one NIC (its tap leaves the bridge) or plug it in again.
+
+    The tap stays up: a guest that sends into one that is down gets an error, and never hears anything from it again.
+    """
     for port in guest.ports:
         if port.nic == nic:
-            _batch(plan.namespace, [f"link set {port.tap} {'up' if plugged else 'down'}"])
+            place = f"master {port.bridge}" if plugged else "nomaster"
+            _batch(plan.namespace, [f"link set {port.tap} {place}"])
             return
     names = ", ".join(port.nic for port in guest.ports)
     raise LabError(f"host {guest.name} has no NIC {nic!r}; its NICs: {names}")
@@ -149,7 +153,7 @@ def cable_states(plan: Plan) -> dict[str, str]:
         if link.get("master", "").startswith(_PARTITION_PREFIX):
             states[link["ifname"]] = "partitioned"
         else:
-            states[link["ifname"]] = "up" if "UP" in link["flags"] else "pulled"
+            states[link["ifname"]] = "up" if "UP" in link["flags"] and "master" in link else "pulled"
     return states
 
 
