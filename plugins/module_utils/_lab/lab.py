@@ -21,7 +21,7 @@ from . import network, seed, ssh
 from .commands import missing_packages
 from .errors import LabError
 from .paths import lab_dir, labs_dir
-from .plan import Guest, Plan, plan_from_dict
+from .plan import Guest, Plan, keep_places, plan_from_dict
 
 GUEST_SPACE_MB = 300
 BOOT_TIMEOUT_S = 240.0
@@ -74,6 +74,7 @@ def existing_plan(name: str) -> Plan:
 
 def decide(plan: Plan, before: Plan | None, states: dict[str, str]) -> Work:
     """Compare the wanted plan with the lab as it is. `states`: guest -> running, frozen or down."""
+    plan = keep_places(plan, before)
     old = {guest.name: guest for guest in before.guests} if before else {}
     same_base = before is not None and (before.image, before.memory_mb) == (plan.image, plan.memory_mb)
     kept = [guest.name for guest in plan.guests if same_base and old.get(guest.name) == guest]
@@ -95,6 +96,7 @@ def up(plan: Plan, progress: Progress) -> Work:
     check_machine()
     with _locked(plan.name):
         before = saved_plan(plan.name)
+        plan = keep_places(plan, before)
         work = decide(plan, before, states(before) if before else {})
         directory = lab_dir(plan.name)
         _check_space(directory, len(work.create))

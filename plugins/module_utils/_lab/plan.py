@@ -9,9 +9,10 @@ A plan is plain data; equal plans mean that nothing has to be done.
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from .errors import LabError
@@ -188,6 +189,25 @@ def make_plan(
         management_router=f"{management[-2]}/{management.prefixlen}",
         routers=_routers(hosts),
     )
+
+
+def keep_places(plan: Plan, before: Plan | None) -> Plan:
+    """The plan with every host at the place (taps, MACs, management address) it had in `before`.
+
+    So a host that is added or removed leaves the others as they are.
+    """
+    if before is None or before.management_router != plan.management_router:
+        return plan
+    places = {guest.name: guest.index for guest in before.guests}
+    kept = {places[guest.name] for guest in plan.guests if guest.name in places}
+    free = (index for index in itertools.count() if index not in kept)
+    management = ipaddress.ip_interface(plan.management_router).network
+    guests = []
+    for guest in plan.guests:
+        index = places[guest.name] if guest.name in places else next(free)
+        address = f"{management[index + 1]}/{management.prefixlen}"
+        guests.append(Guest(guest.host, index, address, _ports(guest.host, index)))
+    return replace(plan, guests=tuple(guests))
 
 
 def _ports(host: Host, index: int) -> tuple[Port, ...]:
