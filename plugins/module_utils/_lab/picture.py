@@ -49,7 +49,7 @@ def failover_svg(
     words = f"no adverts for {(first - last) * 1000:.0f} ms"
     parts.append(_text((x(last) + x(first)) / 2, top - 9, words, "middle"))
     parts.append(f'<path d="M{x(crashed_at_s)} {top}V{client_y + 20}" stroke="{_RED}" stroke-dasharray="4 3"/>')
-    parts.append(_text(x(crashed_at_s) - 5, rows[crashed] - 8, "power cut", "end", colour=_RED))
+    parts.append(_text(x(crashed_at_s) + 6, rows[crashed] + 21, "power cut", colour=_RED))
     axis = client_y + 42
     for second in range(int(begin - crashed_at_s), int(end - crashed_at_s) + 1):
         parts.append(_text(x(crashed_at_s + second), axis, f"{second} s", "middle", colour="#777"))
