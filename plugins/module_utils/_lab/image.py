@@ -44,17 +44,17 @@ ConditionPathExists=!/etc/lab/seeded
 [Service]
 Type=oneshot
 ExecStart=/bin/tar --no-same-owner -C / -xf /dev/ubdb
-ExecStart=/bin/hostname -F /etc/hostname
 ExecStart=/bin/touch /etc/lab/seeded
 
 [Install]
 WantedBy=sysinit.target
 """
 
+# hostname(1) and systemd refuse names such as LVS_01, which the kernel and many a site take.
 # NICs get their names before udev sees them, as udev itself would have named them on real hardware.
 _NETWORK_UNIT = """\
 [Unit]
-Description=Name the NICs and give them the site's addresses
+Description=Name the host and its NICs, and set the site's addresses
 DefaultDependencies=no
 After=lab-seed.service
 Before=systemd-udevd.service systemd-sysctl.service network-pre.target sysinit.target
@@ -63,6 +63,7 @@ Wants=network-pre.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+ExecStart=/bin/cp --no-preserve=all /etc/hostname /proc/sys/kernel/hostname
 ExecStart=/bin/ip -force -batch /etc/lab/network.ip
 
 [Install]

@@ -73,11 +73,12 @@ def existing_plan(name: str) -> Plan:
 
 
 def decide(plan: Plan, before: Plan | None, states: dict[str, str]) -> Work:
-    """Compare the wanted plan with the lab as it is. `states`: guest -> running, frozen or down."""
+    """Compare the wanted plan with the lab as it is. `states`: guest -> running, frozen, down or unmade."""
     plan = keep_places(plan, before)
     old = {guest.name: guest for guest in before.guests} if before else {}
     same_base = before is not None and (before.image, before.memory_mb) == (plan.image, plan.memory_mb)
-    kept = [guest.name for guest in plan.guests if same_base and old.get(guest.name) == guest]
+    made = [guest for guest in plan.guests if states.get(guest.name) != "unmade"]
+    kept = [guest.name for guest in made if same_base and old.get(guest.name) == guest]
     return Work(
         remove=tuple(name for name in old if name not in kept),
         create=tuple(guest.name for guest in plan.guests if guest.name not in kept),
@@ -91,13 +92,19 @@ def states(plan: Plan) -> dict[str, str]:
     return {guest.name: guests.state_of(lab_dir(plan.name), guest) for guest in plan.guests}
 
 
+def _unmade(plan: Plan) -> dict[str, str]:
+    """guest -> `unmade`, of those that an interrupted `up` did not get to."""
+    directory = lab_dir(plan.name)
+    return {guest.name: "unmade" for guest in plan.guests if not _seed_path(directory, guest).exists()}
+
+
 def up(plan: Plan, progress: Progress) -> Work:
     """Bring the lab to its plan and wait until every guest answers. Returns what was done."""
     check_machine()
     with _locked(plan.name):
         before = saved_plan(plan.name)
         plan = keep_places(plan, before)
-        work = decide(plan, before, states(before) if before else {})
+        work = decide(plan, before, {**states(before), **_unmade(before)} if before else {})
         directory = lab_dir(plan.name)
         _check_space(directory, len(work.create))
         for name in work.remove:
@@ -117,8 +124,8 @@ def up(plan: Plan, progress: Progress) -> Work:
             progress(f"booting {name}")
         for name in work.thaw:
             guests.set_frozen(directory, plan.guest(name), False)
-        started = [plan.guest(name) for name in (*work.create, *work.boot)]
-        guests.wait_until_up(directory, plan, started, BOOT_TIMEOUT_S, progress)
+        # All of them: an interrupted `up` may have started some.
+        guests.wait_until_up(directory, plan, list(plan.guests), BOOT_TIMEOUT_S, progress)
         return work
 
 
@@ -182,9 +189,15 @@ def _create(directory: Path, plan: Plan, guest: Guest) -> None:
         host_key=key.read_text(),
         host_key_public=key.with_suffix(".pub").read_text(),
     )
-    path = place / "seed.tar"
+    # Comes last, and whole: it tells that the guest is made.
+    path = place / "seed.tar.new"
     path.touch(mode=0o600)
     path.write_bytes(archive)
+    path.replace(_seed_path(directory, guest))
+
+
+def _seed_path(directory: Path, guest: Guest) -> Path:
+    return guests.guest_dir(directory, guest) / "seed.tar"
 
 
 def _remove(directory: Path, plan: Plan, name: str) -> None:
