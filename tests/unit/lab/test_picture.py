@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
+import xml.etree.ElementTree as ET
 
 from _lab.picture import failover_svg
 from _lab.probe import Attempt
@@ -18,7 +18,7 @@ def test_the_figures_are_in_the_picture() -> None:
         Attempt(100 + number / 10, 0.001, None if 20 <= number < 50 else "web01", "") for number in range(90)
     ]
     adverts = [(100.5, "lvs01"), (101.5, "lvs01"), (105.25, "lvs02"), (106.25, "lvs02")]
-    document = ElementTree.fromstring(failover_svg(102.0, "lvs01", adverts, attempts))
+    document = ET.fromstring(failover_svg(102.0, "lvs01", adverts, attempts))
     words = [element.text for element in document.iter(f"{SVG}text")]
     assert "no adverts for 3750 ms" in words
     assert "3000 ms" in words
