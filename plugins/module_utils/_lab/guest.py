@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from .plan import Guest, Plan
 
 KERNEL = "/usr/bin/linux.uml"
 _SSH_PORT = 22
+_STACK = re.compile(r"(\[[ \d.]+\])?\s*\[<[0-9a-f]+>\]")
 _START_TIMEOUT_S = 10.0
 
 # The machine around the kernel: it switches it on again when it asked for a reboot. Left to itself ("noreboot" is
@@ -184,7 +186,8 @@ def console_tail(directory: Path, guest: Guest, lines: int = 15) -> str:
         text = log.read_text(errors="replace").replace("\r", "")
     except OSError:
         text = ""
-    tail = [line for line in text.splitlines() if line.strip()][-lines:]
+    # Without a panic's stack, which pushes its reason out of sight.
+    tail = [line for line in text.splitlines() if line.strip() and not _STACK.match(line)][-lines:]
     return f"; the last lines of its console ({log}):\n  " + ("\n  ".join(tail) or "(empty)")
 
 
