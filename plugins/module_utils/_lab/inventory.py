@@ -29,7 +29,7 @@ def lab_hosts(
     """The `hosts` option of the module `lab`: every host of the inventory, then the lab-only ones.
 
     `lab_only` has the same shape ({name, nics: [{name, addresses, segment, gateway}]}); None means one
-    client in the first host's network, at the highest address that nobody uses.
+    client in the VIPs' network, else the first host's, at the highest address that nobody uses.
     """
     serving = set(real_servers)
     hosts = [_host(name, hostvars[name], name in serving) for name in names if not _is_local(hostvars[name])]
@@ -93,28 +93,36 @@ def _vips(all_variables: Iterable[Mapping[str, Any]]) -> set[str]:
 
 def _client(hosts: Sequence[Mapping[str, Any]], vips: set[str]) -> dict[str, Any]:
     used = set(vips)
+    places: list[tuple[Any, Mapping[str, Any]]] = []
     for host in hosts:
         for nic in host["nics"]:
-            used.update(str(text).partition("/")[0] for text in nic.get("addresses") or ())
             used.add(str(nic.get("gateway")))
-    for nic in hosts[0]["nics"]:
-        for text in nic.get("addresses") or ():
-            network = ipaddress.ip_interface(text).network
-            for offset in range(2, min(network.num_addresses, 250)):
-                address = network[-offset]
-                if str(address) not in used:
-                    segment = nic.get("segment")
-                    return {
-                        "name": CLIENT,
-                        "nics": [
-                            {
-                                "name": DEFAULT_NIC,
-                                "addresses": [f"{address}/{network.prefixlen}"],
-                                **({"segment": segment} if segment else {}),
-                            }
-                        ],
-                    }
-    raise LabError("no free address for the lab's client in the first host's network; say lab_only_hosts")
+            for text in nic.get("addresses") or ():
+                try:
+                    interface = ipaddress.ip_interface(text)
+                except ValueError:
+                    return {"name": CLIENT, "nics": []}  # the plan refuses that address, and says whose it is
+                used.add(str(interface.ip))
+                places.append((interface.network, nic))
+    # Where a VIP is, a client can ask for it; the others are behind it.
+    places.sort(key=lambda place: not any(ipaddress.ip_address(vip) in place[0] for vip in vips if _is_address(vip)))
+    for network, nic in places[:1]:
+        for offset in range(2, min(network.num_addresses, 250)):
+            address = network[-offset]
+            if str(address) not in used:
+                segment = {"segment": nic["segment"]} if nic.get("segment") else {}
+                addresses = [f"{address}/{network.prefixlen}"]
+                return {"name": CLIENT, "nics": [{"name": DEFAULT_NIC, "addresses": addresses, **segment}]}
+    where = places[0][0] if places else "the lab, where no host has an address"
+    raise LabError(f"no free address for the lab's client in {where}; say lab_only_hosts")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_local(variables: Mapping[str, Any]) -> bool:
