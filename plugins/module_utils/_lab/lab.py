@@ -221,7 +221,9 @@ def _write_inventory(directory: Path, plan: Plan) -> None:
     shutil.rmtree(inventory, ignore_errors=True)
     (inventory / "host_vars").mkdir(parents=True)
     for guest in plan.guests:
-        (inventory / "host_vars" / f"{guest.name}.json").write_text(json.dumps(connection, indent=1) + "\n")
+        # By default Ansible shares connections by address, and two labs of one site have the same addresses.
+        own = {"ansible_control_path": f"{directory}/cp-{guest.index}".replace("%", "%%")}
+        (inventory / "host_vars" / f"{guest.name}.json").write_text(json.dumps(connection | own, indent=1) + "\n")
     lab_only: dict[str, Any] = {guest.name: {} for guest in plan.guests if guest.host.lab_only}
     hosts = {"lab_hosts": {"hosts": lab_only}}
     (inventory / "hosts.json").write_text(json.dumps(hosts, indent=1) + "\n")
