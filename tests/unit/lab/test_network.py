@@ -40,7 +40,7 @@ def ip(monkeypatch: pytest.MonkeyPatch) -> Ip:
 def test_a_cable(plan: Plan, ip: Ip) -> None:
     network.set_cable(plan, plan.guest("web01"), "ens37", plugged=False)
     network.set_cable(plan, plan.guest("web01"), "ens37", plugged=True)
-    assert ip.told == ["link set h1n2 down", "link set h1n2 up"]
+    assert ip.told == ["link set h1n2 nomaster", "link set h1n2 master br-lan"]
 
 
 def test_a_cable_that_is_not_there(plan: Plan, ip: Ip) -> None:
