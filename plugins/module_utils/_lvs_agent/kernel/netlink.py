@@ -153,11 +153,6 @@ def cstring(value: str) -> bytes:
     return value.encode() + b"\0"
 
 
-def read_u8(payload: bytes) -> int:
-    """One byte."""
-    return payload[0]
-
-
 def read_u16(payload: bytes) -> int:
     """Two bytes, host order."""
     return int(_U16.unpack_from(payload)[0])
