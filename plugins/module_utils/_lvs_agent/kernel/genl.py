@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .netlink import (
     NETLINK_GENERIC,
+    MalformedMessage,
     NetlinkError,
     NetlinkSocket,
+    Refusal,
     cstring,
     pack_attr,
     parse_attrs,
@@ -26,7 +28,7 @@ from .netlink import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
 
 _GENL_ID_CTRL = 0x10
@@ -56,7 +58,12 @@ def pack_genl(command: int, version: int, attrs: Iterable[bytes] = ()) -> bytes:
 
 
 def parse_genl(payload: bytes) -> dict[int, bytes]:
-    """The attributes behind the generic header; the command in an answer says nothing the request did not."""
+    """The attributes behind the generic header; the command in an answer says nothing the request did not.
+
+    Raises MalformedMessage.
+    """
+    if len(payload) < _GENLMSGHDR.size:
+        raise MalformedMessage(f"{len(payload)} bytes where a generic netlink header should start")
     return parse_attrs(payload[_GENLMSGHDR.size :])
 
 
@@ -70,7 +77,7 @@ def resolve_family(sock: NetlinkSocket, name: str) -> Family:
         if error.errno != errno.ENOENT:
             raise
         raise FamilyNotFound(errno.ENOENT, subject, "load the kernel module that provides it") from error
-    attrs = parse_genl(answers[0].payload)
+    attrs = parse_genl(answers[0])
     return Family(
         read_cstring(attrs[_CTRL_ATTR_FAMILY_NAME]),
         read_u16(attrs[_CTRL_ATTR_FAMILY_ID]),
@@ -81,8 +88,8 @@ def resolve_family(sock: NetlinkSocket, name: str) -> Family:
 class GenlConnection:
     """A socket tied to one family; a context manager. Raises FamilyNotFound when it is opened."""
 
-    def __init__(self, family: str) -> None:
-        self._sock = NetlinkSocket(NETLINK_GENERIC)
+    def __init__(self, family: str, timeout_s: float = 5.0) -> None:
+        self._sock = NetlinkSocket(NETLINK_GENERIC, timeout_s)
         try:
             self.family = resolve_family(self._sock, family)
         except BaseException:
@@ -101,12 +108,21 @@ class GenlConnection:
         """Close the socket; a second call does nothing."""
         self._sock.close()
 
-    def request(self, command: int, attrs: Iterable[bytes], subject: str) -> list[dict[int, bytes]]:
-        """One order or question; the attributes of each answer. ``subject`` names the object in errors."""
-        payload = pack_genl(command, self.family.version, attrs)
-        return [parse_genl(m.payload) for m in self._sock.request(self.family.id, payload, subject)]
+    def is_current(self) -> bool:
+        """Whether the family still is what it was: a module that is unloaded, and perhaps loaded again, changes it."""
+        try:
+            return resolve_family(self._sock, self.family.name) == self.family
+        except FamilyNotFound:
+            return False
 
-    def dump(self, command: int, attrs: Iterable[bytes], subject: str) -> list[dict[int, bytes]]:
-        """A whole listing; the attributes of each entry."""
-        payload = pack_genl(command, self.family.version, attrs)
-        return [parse_genl(m.payload) for m in self._sock.dump(self.family.id, payload, subject)]
+    def request(self, command: int, attrs: Iterable[bytes], subject: str) -> list[bytes]:
+        """One order or question; the payload of each answer, for parse_genl. ``subject`` names the object in errors."""
+        return self._sock.request(self.family.id, pack_genl(command, self.family.version, attrs), subject)
+
+    def dump(self, command: int, attrs: Iterable[bytes], subject: str) -> list[bytes]:
+        """A whole listing; the payload of each entry, for parse_genl."""
+        return self._sock.dump(self.family.id, pack_genl(command, self.family.version, attrs), subject)
+
+    def batch(self, payloads: Sequence[bytes], subject: str) -> list[Refusal]:
+        """Many orders, each a whole payload of pack_genl; see NetlinkSocket.batch."""
+        return self._sock.batch(self.family.id, payloads, subject)

@@ -30,6 +30,10 @@ TUN_IPIP = 0
 TUN_GUE = 1
 TUN_GRE = 2
 
+# Destination.tun_flags (IP_VS_TUNNEL_ENCAP_FLAG_*); 0 is no checksum
+TUN_F_CSUM = 1
+TUN_F_REMCSUM = 2
+
 # Daemon.state (IP_VS_STATE_*)
 STATE_MASTER = 1
 STATE_BACKUP = 2
@@ -61,7 +65,8 @@ class Service:
     """What can be set on a virtual service.
 
     ``timeout`` is the persistence time in seconds and counts only with SVC_F_PERSISTENT. ``netmask`` is the
-    persistence granularity in ipvsadm's spelling: "255.255.255.255" for IPv4, a prefix length "128" for IPv6.
+    persistence granularity in ipvsadm's spelling: "255.255.255.255" for IPv4, a prefix length "128" for IPv6;
+    "" means these two when it is set, and is never read.
     """
 
     key: ServiceKey
@@ -70,6 +75,19 @@ class Service:
     timeout: int = 0
     netmask: str = ""
     pe_name: str = ""
+
+
+@dataclass(frozen=True)
+class DestinationKey:
+    """What identifies a real server within its virtual service."""
+
+    af: int
+    addr: str
+    port: int
+
+    def __str__(self) -> str:
+        addr = f"[{self.addr}]" if ":" in self.addr else self.addr
+        return f"real server {addr}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,11 @@ class Destination:
     tun_type: int = TUN_IPIP
     tun_port: int = 0
     tun_flags: int = 0
+
+    @property
+    def key(self) -> DestinationKey:
+        """What identifies it."""
+        return DestinationKey(self.af, self.addr, self.port)
 
 
 @dataclass(frozen=True)
@@ -130,7 +153,8 @@ class DestinationEntry:
 class Daemon:
     """A connection synchronisation daemon; ``sync_maxlen`` is its UDP payload in bytes.
 
-    The last four are 0 or "" on kernels before 4.3, which do not tell them.
+    When it is set, 0 or "" in the last four leave the choice to the kernel (by the interface's MTU, 224.0.0.81, 8848,
+    1). They are read as 0 or "" from kernels before 4.3, which do not tell them.
     """
 
     state: int
@@ -144,7 +168,7 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds after which an idle connection entry goes."""
+    """Seconds after which an idle connection entry goes; 0 leaves one as it is when they are set."""
 
     tcp: int
     tcp_fin: int

@@ -9,6 +9,7 @@ own header, and the next message or attribute starts at the next multiple of fou
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import struct
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .errors import KernelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
 NETLINK_GENERIC = 16
@@ -43,16 +44,24 @@ _NLMSGERR_ATTR_MSG = 1
 _NLMSGHDR = struct.Struct("=IHHII")
 _NLATTR = struct.Struct("=HH")
 _ERRNO = struct.Struct("=i")
+_U8 = struct.Struct("=B")
 _U16 = struct.Struct("=H")
 _U32 = struct.Struct("=I")
 _U64 = struct.Struct("=Q")
 _BE16 = struct.Struct("!H")
+_TIMEVAL = struct.Struct("@ll")
 
 # The kernel fits a dump's datagrams to the reader's buffer, 32 KiB at most (netlink_dump in af_netlink.c).
 _READ_SIZE = 65536
 _RECEIVE_BUFFER_BYTES = 1 << 20
+# not in Python's socket module (asm-generic/socket.h); it may pass net.core.rmem_max with CAP_NET_ADMIN
+_SO_RCVBUFFORCE = 33
+# What one error message holds of the receive buffer: skb->truesize, 768 to 1280 bytes on 64-bit kernels.
+_ANSWER_COST_BYTES = 2048
 _TIMEOUT_SECONDS = 5.0
 _DUMP_ATTEMPTS = 5
+# More than fit any receive buffer; only a bound for a loop.
+_DRAIN_DATAGRAMS = 100_000
 
 
 class NetlinkError(KernelError):
@@ -64,7 +73,15 @@ class DumpInterrupted(NetlinkError):
 
 
 class MalformedMessage(ValueError):
-    """Bytes that are no netlink: a length runs past the end of what surrounds it."""
+    """Bytes that are not what they should be: a length runs past the end of what surrounds it, a part is missing."""
+
+
+class Refusal(NamedTuple):
+    """An order of a batch that the kernel refused: its position, errno, and the kernel's explanation or ""."""
+
+    position: int
+    errno: int
+    explanation: str
 
 
 class Message(NamedTuple):
@@ -113,6 +130,12 @@ def pack_nested(kind: int, attrs: Iterable[bytes]) -> bytes:
     return pack_attr(kind | NLA_F_NESTED, b"".join(attrs))
 
 
+def attr_header(kind: int, payload_size: int, *, nested: bool = False) -> int:
+    """An attribute's header as one 32-bit number in host order, for structs made of many attributes."""
+    header = _NLATTR.pack(_NLATTR.size + payload_size, kind | NLA_F_NESTED if nested else kind)
+    return int(_U32.unpack(header)[0])
+
+
 def iter_attrs(data: bytes) -> Iterator[tuple[int, bytes]]:
     """(type without its flag bits, payload) of each attribute, in order. Raises MalformedMessage."""
     offset, end = 0, len(data)
@@ -129,6 +152,11 @@ def iter_attrs(data: bytes) -> Iterator[tuple[int, bytes]]:
 def parse_attrs(data: bytes) -> dict[int, bytes]:
     """Type -> payload, for attributes of which each occurs once; of a repeated one the last stays."""
     return dict(iter_attrs(data))
+
+
+def u8(value: int) -> bytes:
+    """One byte."""
+    return _U8.pack(value)
 
 
 def u16(value: int) -> bytes:
@@ -151,6 +179,11 @@ def cstring(value: str) -> bytes:
     if "\0" in value:
         raise ValueError("a NUL inside a string for the kernel")
     return value.encode() + b"\0"
+
+
+def read_u8(payload: bytes) -> int:
+    """One byte."""
+    return int(_U8.unpack_from(payload)[0])
 
 
 def read_u16(payload: bytes) -> int:
@@ -208,17 +241,27 @@ def _error_at_end_of_dump(message: Message) -> tuple[int, str]:
 class NetlinkSocket:
     """A netlink socket for questions and orders (not for events), used as a context manager.
 
-    One question at a time; answers to an abandoned one are recognised by their sequence number and skipped.
+    One question at a time; answers to an abandoned one are recognised by their sequence number and skipped. No wait
+    for one answer takes longer than ``timeout_s``.
     """
 
-    def __init__(self, protocol: int) -> None:
+    def __init__(self, protocol: int, timeout_s: float = _TIMEOUT_SECONDS) -> None:
         self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+        self._timeout_s = timeout_s
         self._sock.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         self._sock.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-        self._sock.settimeout(_TIMEOUT_SECONDS)
+        with contextlib.suppress(PermissionError):
+            self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+        # The kernel keeps the time: with Python's own timeout each read would be two system calls.
+        seconds, part = divmod(timeout_s, 1)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(int(seconds), int(part * 1e6)))
         self._sock.bind((0, 0))
         self._seq = 0
+        # Every order of a datagram may be refused, and the kernel queues all refusals before send() returns.
+        receive_buffer = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        self._batch_messages = max(1, receive_buffer // _ANSWER_COST_BYTES)
+        self._batch_bytes = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
 
     def __enter__(self) -> NetlinkSocket:
         return self
@@ -232,33 +275,88 @@ class NetlinkSocket:
         """Close the socket; a second call does nothing."""
         self._sock.close()
 
-    def request(self, kind: int, payload: bytes, subject: str) -> list[Message]:
-        """Send one message and return what the kernel answers before its acknowledgement (often nothing).
+    def request(self, kind: int, payload: bytes, subject: str) -> list[bytes]:
+        """Send one message and return the payloads that the kernel answers with before its acknowledgement, often none.
 
         Raises NetlinkError. After ENOBUFS or ETIMEDOUT the acknowledgement is lost: whether the request was
         carried out is unknown until the state is read again.
         """
-        seq = self._send(kind, NLM_F_ACK, payload)
-        answers: list[Message] = []
+        seq = self._send(kind, NLM_F_ACK, payload, subject)
+        answers: list[bytes] = []
         while True:
-            for message in self._receive(seq, subject):
+            for message in self._receive(subject):
+                if message.seq != seq:
+                    continue
                 if message.type == NLMSG_ERROR:
                     _raise_if_error(*parse_error(message), subject)
                     return answers
-                answers.append(message)
+                answers.append(message.payload)
 
-    def dump(self, kind: int, payload: bytes, subject: str) -> list[Message]:
-        """Send a dump request and return the whole listing.
+    def batch(self, kind: int, payloads: Sequence[bytes], subject: str) -> list[Refusal]:
+        """Send many orders, as many to a datagram as the socket's buffers allow, and return those refused, in order.
 
-        A listing that changed while it was read (NLM_F_DUMP_INTR), or that lost datagrams (ENOBUFS), is read
-        again from the start; after five such attempts DumpInterrupted is raised. Raises NetlinkError.
+        The kernel carries out a datagram's orders one after the other and goes on after one that it refuses. The first
+        datagram with a refusal is the last one sent. Payloads are whole multiples of four bytes, as attributes are.
+        Raises NetlinkError; after ENOBUFS or ETIMEDOUT the state must be read again.
+        """
+        start = 0
+        while start < len(payloads):
+            end = self._portion(payloads, start)
+            refused = self._send_portion(kind, payloads[start:end], subject)
+            if refused:
+                return [refusal._replace(position=start + refusal.position) for refusal in refused]
+            start = end
+        return []
+
+    def _portion(self, payloads: Sequence[bytes], start: int) -> int:
+        """Where the datagram that starts with this payload ends."""
+        end, left = start, self._batch_bytes
+        last = min(len(payloads), start + self._batch_messages)
+        while end < last:
+            left -= _NLMSGHDR.size + len(payloads[end])
+            if left < 0 and end > start:
+                break
+            end += 1
+        return end
+
+    def _send_portion(self, kind: int, payloads: Sequence[bytes], subject: str) -> list[Refusal]:
+        """One datagram. Only the last message asks for an acknowledgement: refusals are told in any case."""
+        pack, size = _NLMSGHDR.pack, _NLMSGHDR.size
+        if self._seq + len(payloads) > 0xFFFFFFFF:
+            self._seq = 0
+        first = self._seq + 1
+        last = self._seq = self._seq + len(payloads)
+        parts: list[bytes] = []
+        for seq, payload in enumerate(payloads, first):
+            flags = NLM_F_REQUEST | NLM_F_ACK if seq == last else NLM_F_REQUEST
+            parts.append(pack(size + len(payload), kind, flags, seq, 0))
+            parts.append(payload)
+        self._send_bytes(b"".join(parts), subject)
+        refused: list[Refusal] = []
+        while True:
+            for message in self._receive(subject):
+                if message.type != NLMSG_ERROR or not first <= message.seq <= last:
+                    continue
+                code, explanation = parse_error(message)
+                if code:
+                    refused.append(Refusal(message.seq - first, code, explanation))
+                if message.seq == last:
+                    return refused
+
+    def dump(self, kind: int, payload: bytes, subject: str) -> list[bytes]:
+        """Send a dump request and return the payload of each message of the listing.
+
+        A listing that changed while it was read (NLM_F_DUMP_INTR), that lost datagrams (ENOBUFS), or that could not
+        start because an abandoned one is not at its end (EBUSY), is read again from the start; after five such
+        attempts DumpInterrupted is raised. Raises NetlinkError.
         """
         for _attempt in range(_DUMP_ATTEMPTS):
             try:
                 listing = self._dump_once(kind, payload, subject)
             except NetlinkError as error:
-                if error.errno != errno.ENOBUFS:
+                if error.errno not in (errno.ENOBUFS, errno.EBUSY):
                     raise
+                self._drain()
                 continue
             if listing is not None:
                 return listing
@@ -268,45 +366,69 @@ class NetlinkSocket:
             f"the listing changed in each of {_DUMP_ATTEMPTS} attempts to read it; try again",
         )
 
-    def _dump_once(self, kind: int, payload: bytes, subject: str) -> list[Message] | None:
+    def _dump_once(self, kind: int, payload: bytes, subject: str) -> list[bytes] | None:
         """The listing, or None when the kernel says that it is inconsistent."""
-        seq = self._send(kind, NLM_F_DUMP, payload)
-        listing: list[Message] = []
+        seq = self._send(kind, NLM_F_DUMP, payload, subject)
+        listing: list[bytes] = []
         consistent = True
         while True:
-            for message in self._receive(seq, subject):
-                if message.flags & NLM_F_DUMP_INTR:
+            for message_kind, flags, message_seq, _pid, content in self._receive(subject):
+                if message_seq != seq:
+                    continue
+                if flags & NLM_F_DUMP_INTR:
                     consistent = False
-                if message.type == NLMSG_ERROR:
-                    _raise_if_error(*parse_error(message), subject)
-                elif message.type == NLMSG_DONE:
-                    _raise_if_error(*_error_at_end_of_dump(message), subject)
+                if message_kind == NLMSG_ERROR:
+                    _raise_if_error(*parse_error(Message(message_kind, flags, seq, 0, content)), subject)
+                elif message_kind == NLMSG_DONE:
+                    _raise_if_error(*_error_at_end_of_dump(Message(message_kind, flags, seq, 0, content)), subject)
                     return listing if consistent else None
                 else:
-                    listing.append(message)
+                    listing.append(content)
 
-    def _send(self, kind: int, flags: int, payload: bytes) -> int:
-        self._seq = (self._seq + 1) & 0xFFFFFFFF
-        self._sock.sendto(pack_message(Message(kind, NLM_F_REQUEST | flags, self._seq, 0, payload)), (0, 0))
+    def _drain(self) -> None:
+        """Read what is left of an abandoned listing: the kernel starts no other one before its end."""
+        for _datagram in range(_DRAIN_DATAGRAMS):
+            try:
+                self._sock.recvmsg(_READ_SIZE, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    return
+
+    def _send(self, kind: int, flags: int, payload: bytes, subject: str) -> int:
+        self._seq = self._seq + 1 if self._seq < 0xFFFFFFFF else 1
+        self._send_bytes(pack_message(Message(kind, NLM_F_REQUEST | flags, self._seq, 0, payload)), subject)
         return self._seq
 
-    def _receive(self, seq: int, subject: str) -> list[Message]:
-        """One datagram's messages that answer request ``seq``."""
+    def _send_bytes(self, data: bytes, subject: str) -> None:
         try:
-            data, _ancillary, flags, _sender = self._sock.recvmsg(_READ_SIZE)
-        except socket.timeout as error:
+            self._sock.sendto(data, (0, 0))
+        except OSError as error:
             raise NetlinkError(
-                errno.ETIMEDOUT,
-                subject,
-                f"the kernel did not answer in {_TIMEOUT_SECONDS:.0f} s; read the state again",
+                error.errno or errno.EIO, subject, f"the kernel did not take the {len(data)} bytes of the request"
+            ) from error
+
+    def _receive(self, subject: str) -> list[Message]:
+        """One datagram's messages; none when it is not the kernel's."""
+        try:
+            data, _ancillary, flags, sender = self._sock.recvmsg(_READ_SIZE)
+        except BlockingIOError as error:
+            raise NetlinkError(
+                errno.ETIMEDOUT, subject, f"the kernel did not answer in {self._timeout_s:g} s; read the state again"
             ) from error
         except OSError as error:
             raise NetlinkError(
                 error.errno or errno.EIO, subject, "an answer of the kernel is lost; read the state again"
             ) from error
+        if sender[0] != 0:
+            return []
         if flags & socket.MSG_TRUNC:
             raise NetlinkError(errno.EMSGSIZE, subject, f"the kernel's answer exceeds {_READ_SIZE} bytes")
-        return [message for message in parse_messages(data) if message.seq == seq]
+        try:
+            return list(parse_messages(data))
+        except MalformedMessage as error:
+            raise NetlinkError(errno.EBADMSG, subject, f"the kernel's answer is not understood: {error}") from error
 
 
 def _raise_if_error(code: int, explanation: str, subject: str) -> None:
