@@ -1,28 +1,21 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ipvs_info on a kernel that has ip_vs, beside ipvsadm.
-
-The kernel is Debian's user-mode-linux: a process that boots in seconds with this machine's files as its root,
-read-only. It needs no image, network or namespace.
-"""
+"""ipvs_info on a kernel that has ip_vs, beside ipvsadm."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import uml_guest
+
 pytestmark = pytest.mark.root
 
 HERE = Path(__file__).parent
 COLLECTIONS = HERE.parents[2] / "build" / "collections"
-BOOT_SECONDS = 60
 
 # In the words of `ipvsadm -Sn`, so that what is set is also what must come out.
 TABLE = """\
@@ -41,17 +34,6 @@ TABLE = """\
 """
 
 GUEST = """\
-#!/bin/bash
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/mnt PYTHONPATH={pythonpath} PYTHONDONTWRITEBYTECODE=1
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t tmpfs tmpfs /mnt
-modules=/mnt/lib/modules/$(uname -r)
-mkdir -p $modules
-cp -rs /usr/lib/uml/modules/$(uname -r)/. $modules
-depmod -b /mnt $(uname -r)
-for module in dummy ip_vs ip_vs_rr ip_vs_wlc ip_vs_sh ip_vs_mh ip_vs_pe_sip; do modprobe -d /mnt $module; done
-ip link set lo up
 for address in 10.0.0.1/24 10.0.0.2/24 fd00::1/64; do ip address add $address dev lo; done
 ip link add d0 type dummy
 ip link set d0 multicast on up
@@ -71,44 +53,21 @@ for try in {{1..40}}; do
   sleep 0.2
 done
 for words in "-Sn" "-Ln --stats --exact -u 10.0.0.1:5000" "-L --daemon" "-L --timeout" "-Ln"; do
-  echo "@@ $words"
-  ipvsadm $words
+  part "$words" ipvsadm $words
 done
-echo "@@ ipvs_info"
-echo '{{}}' | /usr/bin/python3 {runner} ipvs_info
-echo "@@ end"
-echo o >/proc/sysrq-trigger
-sleep 10
+echo '{{}}' | part ipvs_info {python} {runner} ipvs_info
 """
 
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory, ansible_library: Path) -> dict[str, str]:
     """What each command printed in the guest."""
-    directory = tmp_path_factory.mktemp("guest")
-    init, log = directory / "init", directory / "log"
-    pythonpath = f"{ansible_library}:{COLLECTIONS}"
-    init.write_text(GUEST.format(pythonpath=pythonpath, table=TABLE, runner=HERE / "run_module.py"))
-    init.chmod(0o755)
-    words = ["linux.uml", f"umid=lvs-{uuid.uuid4().hex[:8]}", "mem=192M", "quiet", "con=null", "con0=null,fd:1"]
-    with log.open("wb") as output:
-        guest = subprocess.Popen(
-            [*words, "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "HOME": str(directory)},
-        )
-        try:
-            guest.wait(BOOT_SECONDS)
-        finally:
-            if guest.poll() is None:
-                os.killpg(guest.pid, signal.SIGKILL)
-                guest.wait()
-    text = log.read_text(errors="replace").replace("\r", "")
-    assert "@@ end" in text, text
-    return dict(part.split("\n", 1) for part in text.split("@@ ")[1:])
+    return uml_guest.run(
+        GUEST.format(table=TABLE, python=uml_guest.DEBIAN_PYTHON, runner=HERE / "run_module.py"),
+        tmp_path_factory.mktemp("guest"),
+        modules=("dummy", *uml_guest.IPVS_MODULES),
+        pythonpath=(ansible_library, COLLECTIONS),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,88 @@
+# Copyright: the linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A kernel with modules of its own, for what this machine's kernel lacks: IPVS first of all.
+
+The kernel is Debian's user-mode-linux: a process that boots in seconds with this machine's files as its root,
+read-only. It needs no image, network or namespace, and is root in its own world only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DEBIAN_PYTHON = "/usr/bin/python3"
+BOOT_SECONDS = 60
+IPVS_MODULES = ("ip_vs", "ip_vs_rr", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh", "ip_vs_pe_sip")
+
+# /run and /mnt are the guest's own and empty; all else is this machine's and cannot be written.
+PRELUDE = """\
+#!/bin/bash
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TMPDIR=/mnt MODPROBE_OPTIONS="-d /mnt"
+export PYTHONPATH={pythonpath} PYTHONDONTWRITEBYTECODE=1
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs tmpfs /mnt
+mount -t tmpfs tmpfs /run
+modules=/mnt/lib/modules/$(uname -r)
+mkdir -p $modules
+cp -rs /usr/lib/uml/modules/$(uname -r)/. $modules
+depmod -b /mnt $(uname -r)
+for module in {modules}; do modprobe $module; done
+ip link set lo up
+# part NAME COMMAND...: what the command prints, both streams, is the part of that name
+part() {{ echo "@@ $1"; shift; "$@" 2>&1; }}
+"""
+
+END = """
+echo "@@ end"
+echo o >/proc/sysrq-trigger
+sleep 10
+"""
+
+
+def run(
+    script: str,
+    directory: Path,
+    *,
+    modules: Sequence[str] = IPVS_MODULES,
+    pythonpath: Sequence[Path] = (CHECKOUT / "plugins/module_utils",),
+    memory_mb: int = 192,
+    seconds: float = BOOT_SECONDS,
+) -> dict[str, str]:
+    """Boot a guest, run a bash script in it, and return what it printed in each part it named.
+
+    ``directory`` is an empty one of the test's own. Fails when the script did not come to its end within ``seconds``.
+    """
+    init, log = directory / "init", directory / "log"
+    prelude = PRELUDE.format(pythonpath=":".join(map(str, pythonpath)), modules=" ".join(modules))
+    init.write_text(prelude + script + END)
+    init.chmod(0o755)
+    # The kernel's own messages would stand between those of the script: only a panic is shown.
+    words = ["linux.uml", f"umid=lvs-{uuid.uuid4().hex[:8]}", f"mem={memory_mb}M", "loglevel=1", "con=null"]
+    with log.open("wb") as output:
+        guest = subprocess.Popen(
+            [*words, "con0=null,fd:1", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "HOME": str(directory)},
+        )
+        try:
+            guest.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            if guest.poll() is None:
+                os.killpg(guest.pid, signal.SIGKILL)
+                guest.wait()
+    text = log.read_text(errors="replace").replace("\r", "")
+    assert "@@ end" in text, text
+    return dict(part.split("\n", 1) for part in re.split("^@@ ", text, flags=re.MULTILINE)[1:])
