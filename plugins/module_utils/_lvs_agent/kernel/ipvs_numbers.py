@@ -81,6 +81,8 @@ INFO_CONN_TAB_SIZE = 2
 
 # IPVS_STATS_ATTR_CONNS = 1 .. OUTBPS = 10, in the order of ipvs_types.Stats' fields; 11 is padding.
 STATS_FIELDS = 10
+# The content of the 32-bit STATS: eight counters of 32 bits and the two byte counts of 64.
+STATS_BYTES = 8 * 8 + 2 * 12
 
 # The kernel sets this one itself, so it is no setting: without it, what is read equals what was asked for.
 SVC_F_HASHED = 0x02

@@ -15,7 +15,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from . import ipvs_numbers as n
-from .genl import parse_genl
+from .genl import pack_genl, parse_genl
 from .ipvs_types import (
     Daemon,
     Destination,
@@ -29,6 +29,7 @@ from .ipvs_types import (
 )
 from .netlink import (
     MalformedMessage,
+    attr_header,
     iter_attrs,
     parse_attrs,
     read_be16,
@@ -37,10 +38,44 @@ from .netlink import (
     read_u16,
     read_u32,
     read_u64,
+    u32,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_ADDR_BYTES = {int(socket.AF_INET): 4, int(socket.AF_INET6): 16}
+
+# The usual layout of a real server, as one struct: headers and values by turns. What opens a nest is one header with
+# the first one inside: the generic header, the nest and the address; the nest STATS64 and its first counter. Of the
+# 32-bit STATS nothing is read.
+_USUAL_LAYOUT = (
+    (n.DEST_PORT, "Hxx", 2),
+    (n.DEST_FWD_METHOD, "I", 4),
+    (n.DEST_WEIGHT, "I", 4),
+    (n.DEST_TUN_TYPE, "Bxxx", 1),
+    (n.DEST_TUN_PORT, "Hxx", 2),
+    (n.DEST_TUN_FLAGS, "Hxx", 2),
+    (n.DEST_U_THRESH, "I", 4),
+    (n.DEST_L_THRESH, "I", 4),
+    (n.DEST_ACTIVE_CONNS, "I", 4),
+    (n.DEST_INACT_CONNS, "I", 4),
+    (n.DEST_PERSIST_CONNS, "I", 4),
+    (n.DEST_ADDR_FAMILY, "Hxx", 2),
+    (n.DEST_STATS, f"B{n.STATS_BYTES - 1}x", n.STATS_BYTES),
+)
+_USUAL = struct.Struct(
+    "=12s16s" + "".join(f"I{value}" for _kind, value, _size in _USUAL_LAYOUT) + "8sQ" + "IQ" * (n.STATS_FIELDS - 1)
+)
+_USUAL_HEADERS = (
+    pack_genl(n.CMD_NEW_DEST, n.GENL_VERSION)
+    + u32(attr_header(n.CMD_ATTR_DEST, _USUAL.size - 8))
+    + u32(attr_header(n.DEST_ADDR, 16)),
+    *(attr_header(kind, size) for kind, _value, size in _USUAL_LAYOUT),
+    u32(attr_header(n.DEST_STATS64, n.STATS_FIELDS * 12)) + u32(attr_header(1, 8)),
+    *(attr_header(kind, 8) for kind in range(2, n.STATS_FIELDS + 1)),
+)
 
 
 @contextlib.contextmanager
@@ -86,7 +121,29 @@ def _read_netmask(af: int, payload: bytes) -> str:
 
 
 def parse_destination(payload: bytes, service_af: int) -> DestinationEntry:
-    """An entry of the listing of a service's real servers."""
+    """An entry of the listing of a service's real servers, whose address family is ``service_af``.
+
+    The layout that kernels since 5.3 send on most machines is read at once; any other one attribute by attribute.
+    """
+    if len(payload) == _USUAL.size:
+        parts = _USUAL.unpack(payload)
+        if parts[::2] == _USUAL_HEADERS:
+            values = parts[1::2]
+            af = values[12]
+            if af in _ADDR_BYTES:
+                destination = Destination(
+                    af,
+                    socket.inet_ntop(af, values[0][: _ADDR_BYTES[af]]),
+                    socket.ntohs(values[1]),
+                    values[2] & n.FWD_MASK,
+                    values[3],
+                    values[7],
+                    values[8],
+                    values[4],
+                    socket.ntohs(values[5]),
+                    values[6],
+                )
+                return DestinationEntry(destination, values[9], values[10], values[11], Stats(*values[14:]))
     return _general_destination(payload, service_af)
 
 
