@@ -11,15 +11,32 @@ import typing as t
 
 ERROR = "error"
 WARNING = "warning"
+_LONGEST = 64  # characters of a mistyped word that are compared
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Position:
+    """A place in a file: its name as the reader was given it, line and column from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
 
 
 class BadValue(ValueError):
-    """A value keepalived would refuse or misread. ``what`` is wrong; ``instead`` is what to write."""
+    """A value keepalived would refuse or misread. ``what`` is wrong; ``instead`` is what to write.
 
-    def __init__(self, what: str, instead: str = "") -> None:
+    ``word`` is the place in the line of the word that is wrong, 0 is the keyword; None when nobody knows.
+    """
+
+    def __init__(self, what: str, instead: str = "", word: int | None = None) -> None:
         super().__init__(f"{what}; {instead}" if instead else what)
         self.what = what
         self.instead = instead
+        self.word = word
 
 
 class ConfigurationError(ValueError):
@@ -34,8 +51,9 @@ class ConfigurationError(ValueError):
 class Problem:
     """One finding.
 
-    ``where`` is the variable's path, as in ``director_vrrp_instances[VI_1].priority``; ``hosts`` are the
-    hosts that have it, in order, none when the place alone says it; ``severity`` is "error" or "warning".
+    ``where`` is the variable's path, as in ``director_vrrp_instances[VI_1].priority``, or the block's path in a
+    file, as in ``vrrp_instance[VI_1].priority``, with the ``position`` there; ``hosts`` are the hosts that have
+    it, in order, none when the place alone says it; ``severity`` is "error" or "warning".
     """
 
     where: str
@@ -43,18 +61,20 @@ class Problem:
     instead: str = ""
     severity: str = ERROR
     hosts: tuple[str, ...] = ()
+    position: Position | None = None
 
     def __str__(self) -> str:
         place = f"{self.where} ({', '.join(self.hosts)})" if self.hosts else self.where
         advice = f"; {self.instead}" if self.instead else ""
-        return f"{'warning: ' if self.severity == WARNING else ''}{place}: {self.what}{advice}"
+        told = f"{'warning: ' if self.severity == WARNING else ''}{place}{': ' if place else ''}{self.what}{advice}"
+        return told if self.position is None else f"{self.position}: {told}"
 
 
 def nearest(wrong: str, right: t.Iterable[str]) -> str:
     """The advice for a mistyped word: its nearest correct spelling, or what there is to choose from."""
     candidates = sorted(set(right))
     folded = {candidate.lower(): candidate for candidate in candidates}
-    found = difflib.get_close_matches(wrong.lower(), list(folded), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(wrong[:_LONGEST].lower(), list(folded), n=1, cutoff=0.6)
     if found:
         return f"did you mean {folded[found[0]]}?"
     if candidates and len(candidates) <= 16:

@@ -40,8 +40,7 @@ VIRTUAL_SERVER_GROUP = Block(
         lines(
             "entries",
             "group_entry",
-            "Addresses and ports (C(192.0.2.1 80)), ranges "
-            "(C(192.0.2.1-10 80), C(192.0.2.8/29 80)) or C(fwmark 5).",
+            "Addresses and ports (C(192.0.2.1 80)), ranges (C(192.0.2.1-10 80), C(192.0.2.8/29 80)) or C(fwmark 5).",
             required=True,
         ),
     ),
@@ -52,19 +51,35 @@ def _timer_words(lowest_retry: int) -> tuple[Word, ...]:
     """The words a virtual server, its real servers and their checks share; the inner one wins."""
     return (
         seconds(
-            "delay_loop", 0.000001, 18446744073709, "Seconds between two checks. keepalived's default is 60."
+            "delay_loop",
+            0.000001,
+            18446744073709,
+            "Seconds between two checks. keepalived's default is 60.",
+            default="60",
         ),
-        seconds("connect_timeout", 0.000001, LONGEST, "Seconds a check waits. Default 5."),
+        seconds("connect_timeout", 0.000001, LONGEST, "Seconds a check waits. Default 5.", default="5"),
         integer(
             "retry",
             lowest_retry,
             UINT,
             "Failures after the first before a server is down.",
             aliases=("nb_get_retry",),
+            default="1; DNS_CHECK 3; MISC_CHECK 0",
+            outdated=("nb_get_retry",),
         ),
-        seconds("delay_before_retry", 0, LONGEST, "Seconds before each such retry."),
         seconds(
-            "warmup", 0, 18446744073709, "Most seconds the first check is put off at random; 0 for none."
+            "delay_before_retry",
+            0,
+            LONGEST,
+            "Seconds before each such retry.",
+            default="1; HTTP_GET and SSL_GET 3; DNS_CHECK delay_loop",
+        ),
+        seconds(
+            "warmup",
+            0,
+            18446744073709,
+            "Most seconds the first check is put off at random; 0 for none.",
+            default="delay_loop",
         ),
     )
 
@@ -72,8 +87,10 @@ def _timer_words(lowest_retry: int) -> tuple[Word, ...]:
 def _check(name: str, *own: Word) -> Word:
     """A check that connects: the common words and its own."""
     common = (
-        address("connect_ip", "Address to check. Default: the real server's."),
-        integer("connect_port", 1, 65535, "Port to check. Default: the real server's."),
+        address("connect_ip", "Address to check. Default: the real server's.", default="the real server's address"),
+        integer(
+            "connect_port", 1, 65535, "Port to check. Default: the real server's.", default="the real server's port"
+        ),
         address("bindto", "Source address."),
         name_of("bind_if", "Source interface, for a link-local bindto."),
         integer("bind_port", 1, 65535, "Source port."),
@@ -86,8 +103,8 @@ def _check_timers() -> tuple[Word, ...]:
     """The timers, the start mode and the logging of a check."""
     return (
         *_timer_words(0),
-        switch("alpha", "Down until the first success."),
-        switch("log_all_failures", "Log each failure while up."),
+        switch("alpha", "Down until the first success.", default="false"),
+        switch("log_all_failures", "Log each failure while up.", default="false"),
     )
 
 
@@ -107,31 +124,33 @@ URL = Block(
             "status_code",
             "Good status codes and ranges, as in C(200-299 404). Default 200-299.",
             aliases=("status",),
+            default="200-299",
+            outdated=("status",),
         ),
         text("digest", "MD5 of the page, 32 hexadecimal digits."),
         text("virtualhost", "Host header."),
         Word("regex", REGEX, "Regular expression the page must match."),
         flag("regex_no_match", "The page must not match."),
         words("regex_options", "any", "Options of the regular expression, as in C(caseless multiline)."),
-        words("regex_stack", "any", "First and largest stack in bytes."),
-        integer("regex_min_offset", 0, UINT, "First byte to look at."),
-        integer("regex_max_offset", 0, UINT, "Last byte to start a match at."),
+        words("regex_stack", "any", "First and largest stack in bytes.", unit="bytes"),
+        integer("regex_min_offset", 0, UINT, "First byte to look at.", unit="bytes"),
+        integer("regex_max_offset", 0, UINT, "Last byte to start a match at.", unit="bytes"),
     ),
 )
 
 _HTTP = (
     text("virtualhost", "Host header."),
-    choice("http_protocol", ("1.0", "1.0C", "1.1"), "HTTP version; 1.0C is 1.0 with Connection: close."),
-    switch("fast_recovery", "No delay between several URLs at start and recovery."),
-    switch("enable_sni", "Send the virtual host as TLS server name."),
+    choice("http_protocol", ("1.0", "1.0C", "1.1"), "HTTP version; 1.0C is 1.0 with Connection: close.", default="1.0"),
+    switch("fast_recovery", "No delay between several URLs at start and recovery.", default="false"),
+    switch("enable_sni", "Send the virtual host as TLS server name.", default="false"),
     Word("url", BLOCKS, "The pages to fetch.", block=URL, required=True),
 )
 
 _HOST = Block(
     "host",
     (
-        address("connect_ip", "Address to check."),
-        integer("connect_port", 1, 65535, "Port to check. Default 25."),
+        address("connect_ip", "Address to check.", default="the real server's address"),
+        integer("connect_port", 1, 65535, "Port to check. Default 25.", default="25"),
         address("bindto", "Source address."),
     ),
 )
@@ -142,7 +161,7 @@ CHECKS: tuple[Word, ...] = (
     _check("SSL_GET", *_HTTP),
     _check(
         "SMTP_CHECK",
-        text("helo_name", "Name in HELO."),
+        text("helo_name", "Name in HELO.", default="smtp_helo_name"),
         Word("host", BLOCKS, "Other addresses to check (keepalived's old form).", block=_HOST),
     ),
     _check(
@@ -152,8 +171,9 @@ CHECKS: tuple[Word, ...] = (
             ("A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA"),
             "Kind of query. Default SOA.",
             any_case=True,
+            default="SOA",
         ),
-        name_of("name", "Name to ask for. Default is the root."),
+        name_of("name", "Name to ask for. Default is the root.", default="."),
     ),
     _check(
         "UDP_CHECK",
@@ -164,14 +184,14 @@ CHECKS: tuple[Word, ...] = (
             "An answer must come; true, or its bytes in hexadecimal, X for any digit.",
             bare=True,
         ),
-        integer("min_reply_length", 0, 65535, "Fewest bytes of the answer."),
-        integer("max_reply_length", 0, 65535, "Most bytes of the answer."),
+        integer("min_reply_length", 0, 65535, "Fewest bytes of the answer.", default="0", unit="bytes"),
+        integer("max_reply_length", 0, 65535, "Most bytes of the answer.", default="255", unit="bytes"),
     ),
     _check("PING_CHECK"),
     _any_check(
         "MISC_CHECK",
         script("misc_path", "Command line; exit status 0 is success.", required=True),
-        integer("misc_timeout", 0, 4294, "Seconds the command may take."),
+        integer("misc_timeout", 0, 4294, "Seconds the command may take.", default="delay_loop", unit="s"),
         flag("misc_dynamic", "The exit status sets the weight."),
         words("user", "user", "User, and optionally group, to run it as."),
         tuple(word for word in _check_timers() if word.name != "connect_timeout"),
@@ -185,18 +205,22 @@ REAL_SERVER = Block(
     (
         words("ip", "servers", "Address, or a range such as C(192.0.2.1-10).", required=True, key=True),
         integer("port", 0, 65535, "Port. Default: the virtual server's.", key=True),
-        integer("weight", 0, 65535, "Share of the connections; 0 takes no new ones. Default 1."),
+        integer("weight", 0, 65535, "Share of the connections; 0 takes no new ones. Default 1.", default="1"),
         words(
             "lvs_method",
             "method",
             "Forwarding, when it differs from the virtual server's lb_kind.",
             aliases=("lb_kind",),
+            default="the virtual server's",
+            outdated=("lb_kind",),
         ),
-        integer("uthreshold", 0, 65535, "Most connections at a time; 0 for no limit."),
-        integer("lthreshold", 0, 65535, "Connections at which it takes new ones again."),
-        switch("inhibit_on_failure", "Weight 0, not removal, on failure."),
+        integer("uthreshold", 0, 65535, "Most connections at a time; 0 for no limit.", default="0", unit="connections"),
+        integer(
+            "lthreshold", 0, 65535, "Connections at which it takes new ones again.", default="0", unit="connections"
+        ),
+        switch("inhibit_on_failure", "Weight 0, not removal, on failure.", default="false"),
         *_timer_words(1),
-        switch("alpha", "Down until the first success."),
+        switch("alpha", "Down until the first success.", default="false"),
         script("notify_up", "Run when it is up."),
         script("notify_down", "Run when it is down."),
         switch("smtp_alert", "Send mail on a change."),
@@ -213,15 +237,16 @@ VIRTUAL_SERVER = Block(
         integer("port", 0, 65535, "Port; 0 or none for all ports, with persistence only.", key=True),
         integer("fwmark", 1, UINT, "Firewall mark, in place of ip and port.", key=True),
         text("group", "A name of director_virtual_server_groups, in place of ip and port.", key=True),
-        choice("lb_algo", ALGORITHMS, "Scheduler. Default wlc.", aliases=("lvs_sched",)),
+        choice("lb_algo", ALGORITHMS, "Scheduler. Default wlc.", aliases=("lvs_sched",), default="wlc"),
         words(
             "lb_kind",
             "method",
             "Forwarding, NAT, DR or TUN with its options. Default NAT.",
             aliases=("lvs_method",),
+            default="NAT",
         ),
-        choice("protocol", ("TCP", "UDP", "SCTP"), "Default TCP.", any_case=True),
-        choice("ip_family", ("inet", "inet6"), "Family of a fwmark service with tunnelled servers."),
+        choice("protocol", ("TCP", "UDP", "SCTP"), "Default TCP.", any_case=True, default="UDP, with a complaint"),
+        choice("ip_family", ("inet", "inet6"), "Family of a fwmark service with tunnelled servers.", default="inet"),
         integer(
             "persistence_timeout",
             1,
@@ -229,6 +254,8 @@ VIRTUAL_SERVER = Block(
             "Seconds a client sticks to a server; 0 is off, true is keepalived's 6 minutes.",
             bare=True,
             zero_is_off=True,
+            default="360 when it stands alone",
+            unit="s",
         ),
         name_of(
             "persistence_granularity",
@@ -245,14 +272,14 @@ VIRTUAL_SERVER = Block(
         flag("mh-port", "Scheduler mh: hash the port too."),
         flag("mh-fallback", "Scheduler mh: another server for one that is down."),
         flag("ha_suspend", "No checks while the VIP is not here."),
-        switch("alpha", "Servers are down until their first success."),
-        switch("omega", "Run the down scripts at stop."),
-        integer("quorum", 1, UINT, "Weight that must be alive. Default 1."),
-        integer("hysteresis", 0, UINT, "Tolerance of the quorum, below it."),
+        switch("alpha", "Servers are down until their first success.", default="false"),
+        switch("omega", "Run the down scripts at stop.", default="false"),
+        integer("quorum", 1, UINT, "Weight that must be alive. Default 1.", default="1"),
+        integer("hysteresis", 0, UINT, "Tolerance of the quorum, below it.", default="0"),
         script("quorum_up", "Run when the quorum is reached."),
         script("quorum_down", "Run when the quorum is lost."),
-        switch("inhibit_on_failure", "Weight 0, not removal, on failure."),
-        integer("weight", 1, 65535, "Default weight of its servers."),
+        switch("inhibit_on_failure", "Weight 0, not removal, on failure.", default="false"),
+        integer("weight", 1, 65535, "Default weight of its servers.", default="1"),
         switch("smtp_alert", "Send mail on a change of quorum."),
         text("virtualhost", "Default Host header of the checks."),
         text("snmp_name", "Name in SNMP."),

@@ -9,7 +9,13 @@ The tables of :mod:`.schema` are made of these. Nothing here knows a particular 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
+
+# What lvs-agent makes of a word that keepalived has.
+SUPPORTED = "supported"
+WITHOUT_EFFECT = "accepted without effect"
+NOT_SUPPORTED = "not supported"
 
 # The kinds. What a variable may hold -> what keepalived reads.
 INT = "int"  # 51 -> `word 51`
@@ -27,9 +33,7 @@ LINES = "lines"  # a list, one line each, between braces
 BLOCK = "block"  # a mapping between braces
 BLOCKS = "blocks"  # a list of mappings, each between braces of its own
 GONE = "gone"  # keepalived no longer has it: accepted, left out, ``reason`` says why
-REFUSED = (
-    "refused"  # keepalived has it and complains, or we cannot render it yet: an error, ``reason`` says why
-)
+REFUSED = "refused"  # keepalived has it and complains, or we cannot render it yet: an error, ``reason`` says why
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +45,11 @@ class Word:
     alone, true is that. ``line`` names the syntax of the lines of LINES and of the words of WORDS (a key of
     :data:`.syntax.READERS`). ``key``: not a keyword, but what follows the block's own name
     (``vrrp_instance NAME``, ``real_server IP PORT``).
+
+    ``default`` is keepalived's, as one writes it in the file; ``unit`` that of the number; ``since`` the version
+    of keepalived that brought the word, "" for 2.2.7 and before; ``outdated`` those of ``aliases`` that 2.2.7 no
+    longer knows. ``status`` is what lvs-agent makes of it, ``reason`` why it has no effect or what to use instead.
+    ``own``: keepalived has no such word; in the file it stands behind ``@lvs_agent``.
     """
 
     name: str
@@ -59,14 +68,24 @@ class Word:
     secret: bool = False
     key: bool = False
     reason: str = ""
+    default: str = ""
+    unit: str = ""
+    since: str = ""
+    outdated: tuple[str, ...] = ()
+    status: str = SUPPORTED
+    own: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A block's keyword and the words allowed in it, in the order in which we write them."""
+    """A block's keyword and the words allowed in it, in the order in which we write them.
+
+    ``lines`` names the word that takes the block's plain lines, where it has such (virtual_server_group).
+    """
 
     name: str
     words: tuple[Word, ...]
+    lines: str = ""
 
     def find(self, name: str) -> Word | None:
         """The word with this name, or with this old spelling; None when the block has neither."""
@@ -74,6 +93,10 @@ class Block:
 
     def index(self) -> t.Mapping[str, Word]:
         """Every accepted spelling -> its word."""
+        return self._index
+
+    @functools.cached_property
+    def _index(self) -> t.Mapping[str, Word]:
         table = {alias: word for word in self.words for alias in word.aliases}
         table.update({word.name: word for word in self.words})
         return table
@@ -90,7 +113,7 @@ def integer(name: str, low: int, high: int, doc: str, **more: t.Any) -> Word:
 
 def seconds(name: str, low: float, high: float, doc: str, **more: t.Any) -> Word:
     """A time in seconds, fractions allowed, from ``low`` to ``high``."""
-    return Word(name, NUMBER, doc, low=low, high=high, **more)
+    return Word(name, NUMBER, doc, low=low, high=high, **{"unit": "s", **more})
 
 
 def choice(name: str, choices: t.Iterable[str], doc: str, **more: t.Any) -> Word:
@@ -138,11 +161,21 @@ def lines(name: str, line: str, doc: str, **more: t.Any) -> Word:
     return Word(name, LINES, doc, line=line, **more)
 
 
-def gone(name: str, reason: str) -> Word:
+def gone(name: str, reason: str, **more: t.Any) -> Word:
     """A word keepalived dropped: understood, without effect."""
-    return Word(name, GONE, reason, reason=reason)
+    return Word(name, GONE, reason, reason=reason, status=WITHOUT_EFFECT, **more)
 
 
-def refused(name: str, reason: str) -> Word:
+def refused(name: str, reason: str, **more: t.Any) -> Word:
     """A word that stops with an explanation."""
-    return Word(name, REFUSED, reason, reason=reason)
+    return Word(name, REFUSED, reason, reason=reason, status=NOT_SUPPORTED, **more)
+
+
+def without_effect(reason: str, *words: Word) -> tuple[Word, ...]:
+    """Words that keepalived obeys and lvs-agent accepts only."""
+    return tuple(dataclasses.replace(word, status=WITHOUT_EFFECT, reason=reason) for word in words)
+
+
+def not_supported(reason: str, *words: Word) -> tuple[Word, ...]:
+    """Words that keepalived obeys and lvs-agent refuses, because ignoring them would do harm."""
+    return tuple(dataclasses.replace(word, status=NOT_SUPPORTED, reason=reason) for word in words)
