@@ -11,10 +11,12 @@ version_added: 0.1.0
 author: The linuxha.lvs developers (@linuxha)
 description:
   - Returns the virtual services of IPVS with their real servers, counters and rates, the timeouts and the
-    synchronisation daemons, as C(ipvsadm -L) shows them and under its names. Changes nothing.
+    synchronisation daemons, as C(ipvsadm -L) shows them and under its names, and on demand the connections of one
+    client. Changes nothing.
   - Fails when the kernel has no IPVS (module C(ip_vs)).
 extends_documentation_fragment:
   - linuxha.lvs.attributes
+  - linuxha.lvs.ipvs
 attributes:
   check_mode:
     support: full
@@ -25,7 +27,38 @@ attributes:
   platform:
     support: full
     platforms: linux
-options: {}
+options:
+  service:
+    description:
+      - Return this virtual service only, which spares reading the servers of all others. All when not given.
+      - If it does not exist, RV(services) is empty.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      protocol:
+        description: The protocol, V(tcp) when not given. A service of a O(service.fwmark) has none.
+        type: str
+        choices: [tcp, udp, sctp]
+      address:
+        description: The virtual IP address. Either this or O(service.fwmark) names a service.
+        type: str
+      port:
+        description: The port, needed with O(service.address), V(0) for all ports.
+        type: int
+      fwmark:
+        description: The firewall mark.
+        type: int
+      family:
+        description: The address family of a service of a O(service.fwmark), V(inet) when not given.
+        type: str
+        choices: [inet, inet6]
+  connections_of:
+    description: Also return the connections of the client with this address, to whatever service.
+    type: str
+    version_added: 0.2.0
+seealso:
+  - module: linuxha.lvs.ipvs_service
+  - module: linuxha.lvs.ipvs_real_server
 """
 
 EXAMPLES = r"""
@@ -37,12 +70,20 @@ EXAMPLES = r"""
   ansible.builtin.assert:
     that: item.servers | selectattr('weight', 'gt', 0) | length > 0
   loop: "{{ ipvs.services }}"
+
+- name: To which real server does this client go, and for how long is it kept?
+  linuxha.lvs.ipvs_info:
+    service:
+      address: 192.0.2.1
+      port: 443
+    connections_of: 203.0.113.7
+  register: ipvs
 """
 
 RETURN = r"""
 available:
   description: Whether the kernel has IPVS; V(false) only in a failed result.
-  returned: always
+  returned: always but for a task with mistakes in it
   type: bool
 version:
   description: The version of the IPVS core.
@@ -130,7 +171,7 @@ services:
       description:
         - The real servers, each with C(family), C(address), C(port), C(forward) (V(route), V(tunnel), V(masq), V(local)
           or V(bypass)), C(weight), C(u_threshold), C(l_threshold), C(active_conn), C(inactive_conn), C(persist_conn),
-          C(tun_type), C(tun_port) (V(null) unless C(forward) is V(tunnel)), C(stats) and C(rates).
+          C(tun_type), C(tun_port), C(tun_csum) (V(null) unless C(forward) is V(tunnel)), C(stats) and C(rates).
       type: list
       elements: dict
       returned: success
@@ -147,14 +188,69 @@ services:
           persist_conn: 0
           tun_type: null
           tun_port: null
+          tun_csum: null
           stats: {"conns": 3, "inpkts": 15, "outpkts": 0, "inbytes": 900, "outbytes": 0}
           rates: {"cps": 0, "inpps": 0, "outpps": 0, "inbps": 0, "outbps": 0}
+connections:
+  description:
+    - The client's connections, as C(ipvsadm -Lnc) shows them. One with client port V(0) is a template, which leads the
+      client's next connections to the same real server.
+  returned: O(connections_of) is given
+  type: list
+  elements: dict
+  contains:
+    protocol:
+      description: V(tcp), V(udp), V(sctp), or V(ip) for a template of a firewall mark.
+      type: str
+      returned: success
+    client:
+      description: The client's address.
+      type: str
+      returned: success
+    client_port:
+      description: Its port.
+      type: int
+      returned: success
+    virtual:
+      description: The virtual IP.
+      type: str
+      returned: success
+    virtual_port:
+      description: The virtual service's port.
+      type: int
+      returned: success
+    server:
+      description: The real server's address.
+      type: str
+      returned: success
+    server_port:
+      description: Its port.
+      type: int
+      returned: success
+    state:
+      description: The state, such as V(ESTABLISHED), V(FIN_WAIT) or V(UDP).
+      type: str
+      returned: success
+    expires_s:
+      description: The seconds after which the entry goes if nothing more comes.
+      type: int
+      returned: success
+    pe_name:
+      description: The persistence engine, empty without one.
+      type: str
+      returned: success
+    pe_data:
+      description: What the persistence engine knows the client by.
+      type: str
+      returned: success
 """
 
-import socket
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_module as shared
+from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_options as options
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_conn, ipvsadm
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.ipvs import Ipvs, IpvsUnavailable
@@ -162,40 +258,17 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.ipvs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PROTOCOLS = {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp", socket.IPPROTO_SCTP: "sctp"}
-FORWARD = {
-    types.FWD_MASQ: "masq",
-    types.FWD_LOCALNODE: "local",
-    types.FWD_TUNNEL: "tunnel",
-    types.FWD_DROUTE: "route",
-    types.FWD_BYPASS: "bypass",
-}
-TUN_TYPES = {types.TUN_IPIP: "ipip", types.TUN_GUE: "gue", types.TUN_GRE: "gre"}
-STATES = {types.STATE_MASTER: "master", types.STATE_BACKUP: "backup"}
-SCHED_FLAGS = (types.SVC_F_SCHED1, types.SVC_F_SCHED2, types.SVC_F_SCHED3)
-# ipvsadm has names for those of two schedulers (ipvsadm(8), --sched-flags)
-SCHED_FLAG_NAMES = {"sh": ("sh-fallback", "sh-port"), "mh": ("mh-fallback", "mh-port")}
-STATS = ("conns", "inpkts", "outpkts", "inbytes", "outbytes")
+    from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
+
 RATES = ("cps", "inpps", "outpps", "inbps", "outbps")
-
-
-def family_name(family: int) -> str:
-    """``inet`` or ``inet6``."""
-    return "inet6" if family == socket.AF_INET6 else "inet"
 
 
 def counters(stats: types.Stats) -> dict[str, dict[str, int]]:
     """The two dicts of counters and rates."""
     return {
-        "stats": {name: getattr(stats, name) for name in STATS},
+        "stats": {name: getattr(stats, name) for name in shared.COUNTERS},
         "rates": {name: getattr(stats, name) for name in RATES},
     }
-
-
-def sched_flags(sched_name: str, flags: int) -> list[str]:
-    """ipvsadm's names of the scheduler's flags that are set."""
-    names = {**dict(enumerate(("flag-1", "flag-2", "flag-3"))), **dict(enumerate(SCHED_FLAG_NAMES.get(sched_name, ())))}
-    return [names[position] for position, bit in enumerate(SCHED_FLAGS) if flags & bit]
 
 
 def server(entry: types.DestinationEntry) -> dict[str, Any]:
@@ -203,18 +276,19 @@ def server(entry: types.DestinationEntry) -> dict[str, Any]:
     destination = entry.destination
     tunnel = destination.fwd_method == types.FWD_TUNNEL
     return {
-        "family": family_name(destination.af),
+        "family": options.FAMILY_NAMES[destination.af],
         "address": destination.addr,
         "port": destination.port,
-        "forward": FORWARD.get(destination.fwd_method, str(destination.fwd_method)),
+        "forward": ipvsadm.FORWARD.get(destination.fwd_method, str(destination.fwd_method)),
         "weight": destination.weight,
         "u_threshold": destination.u_thresh,
         "l_threshold": destination.l_thresh,
         "active_conn": entry.active_conns,
         "inactive_conn": entry.inact_conns,
         "persist_conn": entry.persist_conns,
-        "tun_type": TUN_TYPES.get(destination.tun_type, str(destination.tun_type)) if tunnel else None,
+        "tun_type": ipvsadm.TUN_TYPES.get(destination.tun_type, str(destination.tun_type)) if tunnel else None,
         "tun_port": destination.tun_port if tunnel else None,
+        "tun_csum": ipvsadm.TUN_FLAGS.get(destination.tun_flags, str(destination.tun_flags)) if tunnel else None,
         **counters(entry.stats),
     }
 
@@ -224,13 +298,13 @@ def service(entry: types.ServiceEntry, servers: Iterable[types.DestinationEntry]
     this, key = entry.service, entry.service.key
     marked = bool(key.fwmark)
     return {
-        "family": family_name(key.af),
-        "protocol": None if marked else PROTOCOLS.get(key.protocol, str(key.protocol)),
+        "family": options.FAMILY_NAMES[key.af],
+        "protocol": None if marked else ipvsadm.PROTOCOLS.get(key.protocol, str(key.protocol)),
         "address": None if marked else key.addr,
         "port": None if marked else key.port,
         "fwmark": key.fwmark if marked else None,
         "scheduler": this.sched_name,
-        "sched_flags": sched_flags(this.sched_name, this.flags),
+        "sched_flags": ipvsadm.sched_flag_names(this.sched_name, this.flags),
         "persistent": this.timeout if this.flags & types.SVC_F_PERSISTENT else 0,
         "netmask": this.netmask,
         "pe": this.pe_name or None,
@@ -243,7 +317,7 @@ def service(entry: types.ServiceEntry, servers: Iterable[types.DestinationEntry]
 def daemon(this: types.Daemon) -> dict[str, Any]:
     """One synchronisation daemon in ipvsadm's words."""
     return {
-        "state": STATES.get(this.state, str(this.state)),
+        "state": ipvsadm.STATES.get(this.state, str(this.state)),
         "mcast_interface": this.mcast_ifn,
         "syncid": this.sync_id,
         "sync_maxlen": this.sync_maxlen,
@@ -253,8 +327,22 @@ def daemon(this: types.Daemon) -> dict[str, Any]:
     }
 
 
-def read(ipvs: Ipvs) -> dict[str, Any]:
-    """The whole result."""
+def read_task(params: dict[str, Any]) -> tuple[list[types.ServiceKey] | None, str | None]:
+    """The services and the client that are asked for, None for all and none. Raises ValueError."""
+    problems: list[Problem] = []
+    keys = client = None
+    if params["service"] is not None:
+        key = options.read_key(params["service"], "service", problems)
+        keys = [key] if key else []
+    if params["connections_of"] is not None:
+        client = options.read_address(params["connections_of"], "connections_of", problems)
+    if problems:
+        raise options.refusal(problems)
+    return keys, client
+
+
+def read(ipvs: Ipvs, keys: list[types.ServiceKey] | None) -> dict[str, Any]:
+    """The result but for the connections."""
     info, timeouts = ipvs.info(), ipvs.timeouts()
     return {
         "available": True,
@@ -262,17 +350,30 @@ def read(ipvs: Ipvs) -> dict[str, Any]:
         "size": info.conn_tab_size,
         "timeouts": {"tcp": timeouts.tcp, "tcp_fin": timeouts.tcp_fin, "udp": timeouts.udp},
         "daemons": [daemon(entry) for entry in ipvs.daemons()],
-        "services": [service(entry, ipvs.destinations(entry.service.key)) for entry in ipvs.services()],
+        "services": [service(entry, servers) for entry, servers in ipvs.table(keys).values()],
     }
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            **options.COMMON_SPEC,
+            "service": {"type": "dict", "options": options.KEY_SPEC},
+            "connections_of": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
     try:
-        with Ipvs() as ipvs:
-            result = read(ipvs)
+        keys, client = read_task(module.params)
+        with shared.open_ipvs(module.params) as ipvs:
+            result = read(ipvs, keys)
+        if client:
+            found = ipvs_conn.connections(module.params["netns"], client)
+            result["connections"] = [connection._asdict() for connection in found]
     except KernelError as error:
         module.fail_json(msg=str(error), available=not isinstance(error, IpvsUnavailable))
+    except ValueError as error:
+        module.fail_json(msg=str(error))
     module.exit_json(**result)
 
 
