@@ -15,7 +15,7 @@ description:
   - It changes the running system only; what brings the addresses back at boot is up to the role that uses it.
   - An address that is there with another prefix, label, scope or flag is replaced. Addresses the task does not name
     are not touched, unless they stand in the O(record).
-  - IPv6 addresses are added without duplicate address detection, so that they serve at once.
+  - Nothing is changed before everything has been checked, O(conflict_check) included.
 requirements:
   - iproute2 on the target
   - pyroute2 0.7.2 or later on the target (package C(python3-pyroute2)), only when something has to be changed
@@ -24,6 +24,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details: O(conflict_check) sends its probes in check mode too; they change nothing on any host.
   diff_mode:
     support: full
   platform:
@@ -65,10 +66,49 @@ options:
     description: Bring the interface up if it is down. Nothing ever takes it down.
     type: bool
     default: true
+  nodad:
+    description:
+      - Add IPv6 addresses without duplicate address detection (DAD), so that they serve at once. One that is there
+        and does not serve, because its detection is still going on or has failed, is added anew.
+      - When this is V(false), the kernel's detection is waited for. The task fails if another host has the address,
+        or if nothing is decided after O(dad_timeout), as on a link without a carrier; what it added and does not
+        serve is removed again.
+    type: bool
+    default: true
+    version_added: 0.2.0
+  dad_timeout:
+    description: The most seconds to wait for duplicate address detection. It takes about two with a kernel's defaults.
+    type: float
+    default: 5
+    version_added: 0.2.0
+  conflict_check:
+    description:
+      - Ask on the wire, before anything is changed, whether another host has one of the addresses that would be
+        added to O(interface), and refuse if so. IPv4 is asked by ARP probes (RFC 5227), IPv6 by the probes of
+        duplicate address detection (RFC 4862). The interface must be an Ethernet one that is up.
+      - Probing sends packets, in check mode too, but changes no neighbour's table. Another host that is detecting
+        duplicates of the same IPv6 address at that moment takes a probe for one.
+      - A host that is silent about an address it holds, such as a real server, is not found and is no conflict.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  conflict_probes:
+    description: How many probes O(conflict_check) sends for each address. RFC 5227 says V(3).
+    type: int
+    default: 3
+    version_added: 0.2.0
+  conflict_spacing:
+    description:
+      - Seconds from one probe to the next, and after the last one until the silence counts. When nobody answers, the
+        check takes O(conflict_probes) times this long for all addresses together.
+    type: float
+    default: 1
+    version_added: 0.2.0
   announce:
     description:
-      - How many gratuitous ARP requests are sent for each IPv4 address that was added, so that the network learns
-        where it is now. The interface must be an Ethernet one. IPv6 addresses are not announced.
+      - How many times each address that was added is announced, so that the network learns where it is now. IPv4 by
+        gratuitous ARP requests as keepalived sends them, IPv6 by unsolicited neighbour advertisements with the
+        override flag, and with the router flag if the interface forwards. The interface must be an Ethernet one.
       - Leave this at V(0) on real servers, where the network must not learn it.
     type: int
     default: 0
@@ -104,11 +144,19 @@ EXAMPLES = r"""
       - 192.168.116.134
       - 2001:db8:116::134
 
-- name: Take over an address by hand and tell the network
+- name: Take over an address by hand, unless somebody still has it, and tell the network
   linuxha.lvs.vrrp_vip:
     interface: ens33
     addresses: [192.168.116.134/24]
     label: ens33:9
+    conflict_check: true
+    announce: 5
+
+- name: The same for IPv6, with the kernel's own duplicate address detection
+  linuxha.lvs.vrrp_vip:
+    interface: ens33
+    addresses: [2001:db8:116::134/64]
+    nodad: false
     announce: 5
 
 - name: Give it up
@@ -129,14 +177,56 @@ removed:
   returned: success
   type: dict
   sample: {"ens37": ["192.168.1.99/24 scope global label ens37"]}
+addresses:
+  description: Each address the task names, as it is on O(interface) after the task, or would be in check mode.
+  returned: success, or when duplicate address detection failed
+  type: list
+  elements: dict
+  version_added: 0.2.0
+  contains:
+    address:
+      description: The address, without its prefix.
+      type: str
+      sample: 192.168.1.100
+    prefixlen:
+      description: The length of its prefix; null when it is not there.
+      type: int
+      sample: 24
+    label:
+      description: Its label; empty for IPv6, and when it is not there.
+      type: str
+      sample: ens37
+    scope:
+      description: Its scope; empty when it is not there.
+      type: str
+      sample: global
+    state:
+      description:
+        - V(preferred) or V(deprecated), and it serves; V(tentative) or V(dadfailed), and it does not; or V(absent).
+      type: str
+      sample: preferred
+conflicts:
+  description: The addresses that another host has, with its MAC address.
+  returned: when O(conflict_check) finds one
+  type: dict
+  version_added: 0.2.0
+  sample: {"192.168.1.100": "52:54:00:12:34:56"}
 """
 
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import announce, interfaces, iproute2
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import (
+    announce,
+    conflict,
+    interfaces,
+    iproute2,
+    sysctl,
+)
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addresses import (
+    DADFAILED,
+    TENTATIVE,
     Address,
     AddressPlan,
     plan_addresses,
@@ -144,6 +234,7 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addr
 )
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.rtnl import Rtnl
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.rtnl_types import host_route
 from ansible_collections.linuxha.lvs.plugins.module_utils._module import read_text, replace_text, text_diff
 
 if TYPE_CHECKING:
@@ -151,6 +242,15 @@ if TYPE_CHECKING:
 
 # IFNAMSIZ in linux/if.h, with the closing NUL
 LABEL_SIZE = 16
+MOST_SECONDS = 60
+
+
+class Refused(Exception):
+    """The task fails, and ``result`` tells more than the message."""
+
+    def __init__(self, message: str, result: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class Record(NamedTuple):
@@ -230,9 +330,11 @@ def plan_interface(
     retired: Record,
     *,
     up: bool,
+    nodad: bool,
 ) -> Plan:
     """Compare one interface with what it should hold; ``retired`` must go unless it is wanted."""
-    changes = plan_addresses(have.addresses, wanted, retired.addresses)
+    useless = (DADFAILED, TENTATIVE) if nodad else (DADFAILED,)
+    changes = plan_addresses(have.addresses, wanted, retired.addresses, useless)
     concerned = {address.address for address in wanted} | set(retired.addresses)
     kept = [address for address in have.addresses if address.address in concerned]
     mentioned_routes = routes & (wanted_routes | set(retired.host_routes))
@@ -245,17 +347,34 @@ def plan_interface(
     )
 
 
+def require_numbers(params: dict[str, Any]) -> None:
+    """Raise ValueError for a number that means nothing."""
+    for name, least in (("announce", 0), ("conflict_probes", 1)):
+        if params[name] < least:
+            raise ValueError(f"{name} is a number of times, {least} or more, not {params[name]}")
+    for name in ("dad_timeout", "conflict_spacing"):
+        if not 0 < params[name] <= MOST_SECONDS:
+            raise ValueError(f"{name} is a time in seconds, above 0 and up to {MOST_SECONDS}, not {params[name]}")
+
+
 def require_usable(params: dict[str, Any], have: iproute2.Interface) -> None:
     """Raise ValueError for an interface on which what is asked would fail half-way."""
-    if params["announce"] and have.link_type != "ether":
-        raise ValueError(f"announce needs an Ethernet interface, and {have.name} is of type {have.link_type}")
+    for option in ("announce", "conflict_check"):
+        if params[option] and have.link_type != "ether":
+            raise ValueError(f"{option} needs an Ethernet interface, and {have.name} is of type {have.link_type}")
+        if params[option] and not have.arp:
+            raise ValueError(f"{option} needs ARP, and {have.name} is a dummy or has it switched off (NOARP)")
     if (params["announce"] or params["host_route"]) and not (have.up or params["link_up"]):
         raise ValueError(f"announce and host_route need a link that is up, and {have.name} is down: set link_up")
 
 
-def make_plans(params: dict[str, Any], wanted: list[Address], record: Record) -> list[Plan]:
-    """Read the interfaces and compare. Raises ValueError for an interface that cannot do what is asked."""
-    found = iproute2.interfaces()
+def make_plans(
+    params: dict[str, Any], found: dict[str, iproute2.Interface], wanted: list[Address], record: Record
+) -> list[Plan]:
+    """Compare the interfaces with the task, its own interface first.
+
+    Raises ValueError for an interface that cannot do what is asked, KernelError when the routes cannot be read.
+    """
     name, present = params["interface"], params["state"] == "present"
     if name not in found:
         raise ValueError(interfaces.missing_interface(name, list(found)))
@@ -265,7 +384,8 @@ def make_plans(params: dict[str, Any], wanted: list[Address], record: Record) ->
 
     def plan(on: str, to_hold: list[Address], to_route: set[str], retired: Record) -> Plan:
         routes = iproute2.host_routes(on) if to_route or retired.host_routes else set()
-        return plan_interface(found[on], routes, to_hold, to_route, retired, up=bool(to_hold) and params["link_up"])
+        up = bool(to_hold) and params["link_up"]
+        return plan_interface(found[on], routes, to_hold, to_route, retired, up=up, nodad=params["nodad"])
 
     here = record if record.interface == name else Record()
     routes = set(listed) if params["host_route"] else set()
@@ -279,47 +399,122 @@ def make_plans(params: dict[str, Any], wanted: list[Address], record: Record) ->
     return plans
 
 
-def apply(plans: list[Plan], announcements: int) -> None:
+def require_no_conflict(params: dict[str, Any], found: dict[str, iproute2.Interface], plan: Plan) -> None:
+    """Ask on the wire for the addresses that are new on the interface. Raises Refused, ValueError, KernelError."""
+    have = found[plan.interface]
+    held = {address.address for address in have.addresses}
+    new = [address.address for address in plan.addresses.add if address.address not in held]
+    if not new:
+        return
+    if not have.up:
+        raise ValueError(f"conflict_check asks on the wire, and {have.name} is down: bring it up first")
+    own_macs = {bytes.fromhex(other.lladdr.replace(":", "")) for other in found.values() if other.link_type == "ether"}
+    conflicts = conflict.find_conflicts(have.name, new, params["conflict_probes"], params["conflict_spacing"], own_macs)
+    if conflicts:
+        who = ", ".join(f"{address} at {mac}" for address, mac in conflicts.items())
+        raise Refused(
+            f"nothing was changed: another host on the wire of {have.name} has {who}; take the address away there, "
+            "or look for the MAC address in the switches",
+            {"conflicts": conflicts},
+        )
+
+
+def apply(plans: list[Plan], *, nodad: bool) -> None:
     """Carry the plans out. Raises KernelError."""
     with Rtnl() as rtnl:
         for plan in plans:
             if plan.after.up != plan.before.up:
                 rtnl.set_up(plan.interface)
             for route in sorted(plan.before.host_routes - plan.after.host_routes):
-                rtnl.delete_host_route(plan.interface, route)
+                rtnl.delete_route(host_route(plan.interface, route))
             for address in plan.addresses.delete:
                 rtnl.delete_address(plan.interface, address)
             for address in plan.addresses.add:
-                rtnl.add_address(plan.interface, address)
+                rtnl.add_address(plan.interface, address, nodad=nodad)
             # All of them: deleting an interface's last address takes its routes along.
             for route in sorted(plan.after.host_routes):
-                rtnl.replace_host_route(plan.interface, route)
-            new = [address.address for address in plan.addresses.add if not address.is_ipv6]
-            if new and announcements:
-                announce.announce(plan.interface, new, announcements)
+                rtnl.replace_route(host_route(plan.interface, route))
+
+
+def take_back(plan: Plan, failed: dict[str, str]) -> None:
+    """Remove what was added and does not serve. Raises KernelError."""
+    useless = [address for address in plan.addresses.add if address.address in failed]
+    if not useless:
+        return
+    with Rtnl() as rtnl:
+        for address in useless:
+            if address.address in plan.after.host_routes:
+                rtnl.delete_route(host_route(plan.interface, address.address))
+            rtnl.delete_address(plan.interface, address)
+
+
+def tell_the_network(plan: Plan, count: int, failed: dict[str, str]) -> None:
+    """Announce what was added and serves. Raises KernelError."""
+    new = [address.address for address in plan.addresses.add if address.address not in failed]
+    if new and count:
+        # A router that says it is none is dropped by its neighbours.
+        ipv6 = any(":" in address for address in new)
+        router = ipv6 and sysctl.read(sysctl.conf_key(plan.interface, "forwarding", "ipv6")) != "0"
+        announce.announce(plan.interface, new, count, router=router)
+
+
+def shown_addresses(wanted: list[Address], held: list[Address]) -> list[dict[str, Any]]:
+    """The result's ``addresses``."""
+    by_address = {address.address: address for address in held}
+
+    def shown(address: str) -> dict[str, Any]:
+        have = by_address.get(address)
+        if have is None:
+            return {"prefixlen": None, "label": "", "scope": "", "state": "absent"}
+        return {"prefixlen": have.prefixlen, "label": have.label, "scope": have.scope, "state": have.state}
+
+    return [{"address": want.address, **shown(want.address)} for want in wanted]
+
+
+def after_detection(params: dict[str, Any], plan: Plan, wanted: list[Address]) -> dict[str, str]:
+    """Wait for duplicate address detection if asked: address -> state of those that do not serve.
+
+    Raises KernelError.
+    """
+    ipv6 = [address.address for address in wanted if address.is_ipv6]
+    if params["nodad"] or params["state"] == "absent" or not ipv6:
+        return {}
+    failed = iproute2.undecided(plan.interface, ipv6, params["dad_timeout"])
+    take_back(plan, failed)
+    return failed
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
-    """Compare, apply unless in check mode, and return the result."""
+    """Compare, apply unless in check mode, and return the result. Raises Refused, ValueError, OSError."""
     params = module.params
-    if params["announce"] < 0:
-        raise ValueError(f"announce is a number of times, not {params['announce']}")
+    require_numbers(params)
     wanted = wanted_addresses(params)
     path = params["record"]
     record_before = read_text(path) if path else ""
-    plans = make_plans(params, wanted, parse_record(path, record_before))
+    found = iproute2.interfaces()
+    plans = make_plans(params, found, wanted, parse_record(path, record_before))
+    here = plans[0]
+    if params["conflict_check"]:
+        require_no_conflict(params, found, here)
 
     record_after = ""
     if path and params["state"] == "present" and wanted:
         listed = [address.address for address in wanted]
         record_after = render_record(Record(params["interface"], listed, listed if params["host_route"] else []))
     to_do = [plan for plan in plans if plan.before.shown() != plan.after.shown()]
+    failed: dict[str, str] = {}
+    held = here.after.addresses
     if not module.check_mode:
         if to_do:
-            apply(to_do, params["announce"])
+            apply(to_do, nodad=params["nodad"])
+        failed = after_detection(params, here, wanted)
+        if here in to_do:
+            tell_the_network(here, params["announce"], failed)
         if record_after != record_before:
             replace_text(module, path, record_after)
-    return {
+        if to_do:
+            held = iproute2.interfaces()[here.interface].addresses
+    result = {
         "changed": bool(to_do) or record_after != record_before,
         "diff": [
             {
@@ -330,7 +525,24 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         ],
         "added": {plan.interface: [str(a) for a in plan.addresses.add] for plan in to_do},
         "removed": {plan.interface: [str(a) for a in plan.addresses.delete] for plan in to_do},
+        "addresses": shown_addresses(wanted, held),
     }
+    if failed:
+        raise Refused(detection_message(params, failed), result)
+    return result
+
+
+def detection_message(params: dict[str, Any], failed: dict[str, str]) -> str:
+    """What to say of addresses that duplicate address detection did not let serve."""
+    taken = [address for address, state in failed.items() if state != TENTATIVE]
+    waited = [address for address, state in failed.items() if state == TENTATIVE]
+    told = [f"another host on the wire of {params['interface']} has {', '.join(taken)} (dadfailed)"] if taken else []
+    if waited:
+        told.append(
+            f"{', '.join(waited)} is still tentative after {params['dad_timeout']:g} s: "
+            f"look whether {params['interface']} has a carrier, or raise dad_timeout"
+        )
+    return f"duplicate address detection: {'; '.join(told)}. What was added of these was removed again"
 
 
 def main() -> None:
@@ -343,6 +555,11 @@ def main() -> None:
             "noprefixroute": {"type": "bool", "default": False},
             "host_route": {"type": "bool", "default": False},
             "link_up": {"type": "bool", "default": True},
+            "nodad": {"type": "bool", "default": True},
+            "dad_timeout": {"type": "float", "default": 5},
+            "conflict_check": {"type": "bool", "default": False},
+            "conflict_probes": {"type": "int", "default": 3},
+            "conflict_spacing": {"type": "float", "default": 1},
             "announce": {"type": "int", "default": 0},
             "record": {"type": "path"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -351,6 +568,8 @@ def main() -> None:
     )
     try:
         result = run(module)
+    except Refused as error:
+        module.fail_json(msg=str(error), **error.result)
     except (KernelError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _lvs_agent.kernel import announce, echo, interfaces, iproute2, kmod, sysctl
-from _lvs_agent.kernel.addresses import Address, plan_addresses, wanted_address
+from _lvs_agent.kernel import echo, interfaces, iproute2, kmod, sysctl, sysctl_d
+from _lvs_agent.kernel.addresses import Address, plan_addresses, state_of, wanted_address
 from _lvs_agent.kernel.errors import InterfaceNotFound
 
 VIP = "192.168.1.100"
@@ -31,15 +31,15 @@ class TestSysctl:
         ],
     )
     def test_names(self, text: str, interface: str) -> None:
-        assert sysctl.parse_name(text) == sysctl.conf_key(interface, "arp_ignore")
+        assert sysctl_d.parse_name(text) == sysctl.conf_key(interface, "arp_ignore")
 
     @given(KEYS)
     def test_spelled_names_come_back(self, key: tuple[str, ...]) -> None:
-        assert sysctl.parse_name(sysctl.spell(key)) == key
+        assert sysctl_d.parse_name(sysctl_d.spell(key)) == key
 
     def test_a_dot_in_an_interface_asks_for_slashes(self) -> None:
-        assert sysctl.spell(sysctl.conf_key("eth0.100", "rp_filter")) == "net/ipv4/conf/eth0.100/rp_filter"
-        assert sysctl.spell(sysctl.conf_key("ens37", "rp_filter")) == "net.ipv4.conf.ens37.rp_filter"
+        assert sysctl_d.spell(sysctl.conf_key("eth0.100", "rp_filter")) == "net/ipv4/conf/eth0.100/rp_filter"
+        assert sysctl_d.spell(sysctl.conf_key("ens37", "rp_filter")) == "net.ipv4.conf.ens37.rp_filter"
 
     @pytest.mark.parametrize("name", ["..", "a/b", ""])
     def test_no_name_leaves_its_directory(self, name: str) -> None:
@@ -49,29 +49,80 @@ class TestSysctl:
     def test_merge_keeps_what_it_does_not_know(self) -> None:
         text = "# mine\n\nnet.ipv4.conf.all.arp_ignore=2\n; also\n-kernel.panic = 5\nnet/ipv4/conf/all/arp_ignore = 3\n"
         changes = {sysctl.conf_key("all", "arp_ignore"): "1", sysctl.conf_key("ens37", "arp_ignore"): "1"}
-        assert sysctl.merge_file(text, changes) == (
+        assert sysctl_d.merge_file(text, changes) == (
             "# mine\n\nnet.ipv4.conf.all.arp_ignore = 1\n; also\n-kernel.panic = 5\n"
             "net.ipv4.conf.ens37.arp_ignore = 1\n"
         )
 
     def test_a_file_without_settings_goes(self) -> None:
         key = sysctl.conf_key("all", "arp_ignore")
-        made = sysctl.merge_file("", {key: "1"})
+        made = sysctl_d.merge_file("", {key: "1"})
         assert made.splitlines()[0].startswith("#")
-        assert sysctl.merge_file(made, {key: None}) == ""
+        assert sysctl_d.merge_file(made, {key: None}) == ""
 
     @given(st.dictionaries(KEYS, st.sampled_from("012")), st.dictionaries(KEYS, st.sampled_from(["0", "1", None])))
     def test_tasks_share_a_file(self, first: Any, second: Any) -> None:
-        text = sysctl.merge_file(sysctl.merge_file("", first), second)
+        text = sysctl_d.merge_file(sysctl_d.merge_file("", first), second)
         merged = {key: value for key, value in {**first, **second}.items() if value is not None}
-        assert sysctl.parse_file(text) == merged
-        assert sysctl.merge_file(text, second) == text
+        assert sysctl_d.parse_file(text) == merged
+        assert sysctl_d.merge_file(text, second) == text
+
+    def test_forwarding_comes_first_since_it_resets_others(self) -> None:
+        text = "# mine\nnet.ipv4.conf.all.accept_redirects = 0\n"
+        merged = sysctl_d.merge_file(text, {sysctl.IP_FORWARD: "1", sysctl.IPV6_FORWARD: "1"})
+        assert merged.splitlines() == [
+            "# mine",
+            "net.ipv4.ip_forward = 1",
+            "net.ipv6.conf.all.forwarding = 1",
+            "net.ipv4.conf.all.accept_redirects = 0",
+        ]
+
+    def test_files_in_the_order_of_sysctl_d(self) -> None:
+        names = {
+            "/usr/lib/sysctl.d": ["50-default.conf", "99-last.conf", "README"],
+            "/etc/sysctl.d": ["99-sysctl.conf", "50-default.conf", "90-ours.conf.bak"],
+            "/run/sysctl.d": ["60-run.conf", "99-last.conf"],
+        }
+        assert sysctl_d.order(names) == [
+            "/etc/sysctl.d/50-default.conf",
+            "/run/sysctl.d/60-run.conf",
+            "/run/sysctl.d/99-last.conf",
+            "/etc/sysctl.d/99-sysctl.conf",
+        ]
+
+    @pytest.mark.parametrize(
+        "text, undoing",
+        [
+            pytest.param(
+                "net.ipv4.conf.ens37.arp_ignore = 0", "f line 1 says net.ipv4.conf.ens37.arp_ignore = 0", id="no"
+            ),
+            pytest.param(
+                "\n-net/ipv4/conf/ens37/arp_ignore=0", "f line 2 says net.ipv4.conf.ens37.arp_ignore = 0", id="-"
+            ),
+            pytest.param(
+                "net.ipv4.conf.all.forwarding=1", "f line 1 says net.ipv4.conf.all.forwarding = 1", id="alias"
+            ),
+            pytest.param("net.ipv4.conf.ens37.arp_ignore = 8", None, id="the same"),
+            pytest.param("net.ipv4.conf.ens37.arp_ignore = 0\nnet.ipv4.conf.ens37.arp_ignore = 8", None, id="mended"),
+            pytest.param("# net.ipv4.conf.ens37.arp_ignore = 0", None, id="a comment"),
+            pytest.param("net.ipv4.conf.*.arp_ignore = 0\n-net.ipv4.conf.ens37.arp_ignore", None, id="a pattern"),
+            pytest.param("net.ipv4.conf.ens33.arp_ignore = 0", None, id="another"),
+        ],
+    )
+    def test_what_a_later_file_undoes(self, text: str, undoing: str | None) -> None:
+        wanted = {sysctl.conf_key("ens37", "arp_ignore"): "8", sysctl.IP_FORWARD: "0"}
+        found = [str(line) for line in sysctl_d.contradictions(wanted, sysctl_d.parse_lines("f", text))]
+        assert found == ([] if undoing is None else [undoing])
 
     def test_effective_values(self) -> None:
         assert sysctl.effective("arp_ignore", 1, 0) == 1
         assert sysctl.effective("rp_filter", 1, 2) == 2
         assert sysctl.effective("send_redirects", 0, 1) == 1
         assert sysctl.effective("send_redirects", 0, 0) == 0
+        assert sysctl.effective("accept_local", 0, 1) == 1
+        # A host heeds redirects if either says so, a router if both do.
+        assert [sysctl.effective("accept_redirects", 1, own) for own in (0, 1)] == [1, 1]
+        assert [sysctl.effective("accept_redirects", 1, own, forwarding=True) for own in (0, 1)] == [0, 1]
         with pytest.raises(KeyError):
             sysctl.effective("forwarding", 1, 1)
 
@@ -100,6 +151,26 @@ class TestAddresses:
         # Held twice, with two prefixes: only the wanted one stays.
         assert plan_addresses([old, new], [new]) == ([old], [])
 
+    def test_an_address_that_does_not_serve_is_added_anew(self) -> None:
+        wanted = Address("fd00::1", 64)
+        for state, useless, replaced in (
+            ("dadfailed", ("dadfailed",), True),
+            ("tentative", ("dadfailed",), False),
+            ("tentative", ("dadfailed", "tentative"), True),
+            ("deprecated", ("dadfailed", "tentative"), False),
+        ):
+            have = Address("fd00::1", 64, state=state)
+            expected = ([have], [wanted]) if replaced else ([], [])
+            assert plan_addresses([have], [wanted], useless=useless) == expected
+            assert str(have) == f"fd00::1/64 scope global {state}"
+
+    @pytest.mark.parametrize(
+        "flags, state",
+        [(0x80, "preferred"), (0xC0, "tentative"), (0xC8, "dadfailed"), (0xA0, "deprecated"), (0x02, "preferred")],
+    )
+    def test_states(self, flags: int, state: str) -> None:
+        assert state_of(flags) == state
+
     @given(*[st.sets(st.sampled_from([Address(f"10.0.0.{n}", p) for n in (1, 2, 3) for p in (24, 32)]))] * 2)
     def test_a_plan_leads_there_and_ends(self, current: set[Address], wanted: set[Address]) -> None:
         once = {address.address: address for address in wanted}.values()
@@ -115,15 +186,18 @@ class TestIproute2:
             "ifname": "ens37",
             "flags": ["BROADCAST", "UP"],
             "link_type": "ether",
+            "address": "02:00:00:00:00:01",
             "addr_info": [
                 {"family": "inet", "local": VIP, "prefixlen": 24, "scope": "global", "label": "ens37:9"},
                 {"family": "inet6", "local": "fd00::1", "prefixlen": 64, "scope": "global", "noprefixroute": True},
+                {"family": "inet6", "local": "fd00::2", "prefixlen": 64, "scope": "global", "tentative": True},
                 {},
             ],
         }
-        assert iproute2.parse_interface(entry) == iproute2.Interface(
-            "ens37", True, "ether", [Address(VIP, 24, "ens37:9"), Address("fd00::1", 64, "", "global", True)]
-        )
+        own = [Address(VIP, 24, "ens37:9"), Address("fd00::1", 64, "", "global", True), Address("fd00::2", 64)]
+        parsed = iproute2.parse_interface(entry)
+        assert parsed == iproute2.Interface("ens37", True, "ether", own, "02:00:00:00:00:01", True)
+        assert [address.state for address in parsed.addresses] == ["preferred", "preferred", "tentative"]
 
     @pytest.mark.parametrize(
         "route, is_one",
@@ -143,16 +217,6 @@ class TestIproute2:
     def test_neighbours(self, state: str, resolved: bool) -> None:
         assert iproute2.parse_resolved({"dst": VIP, "lladdr": "02:00:00:00:00:01", "state": [state]}) == resolved
         assert not iproute2.parse_resolved({"dst": VIP, "state": [state]})
-
-
-def test_gratuitous_arp_frame() -> None:
-    frame = announce.pack_gratuitous_arp(bytes.fromhex("020000000001"), VIP)
-    assert frame.hex(" ") == (
-        "ff ff ff ff ff ff 02 00 00 00 00 01 08 06"  # to all, from the sender, ARP
-        " 00 01 08 00 06 04 00 01"  # Ethernet, IPv4, lengths, request
-        " 02 00 00 00 00 01 c0 a8 01 64"
-        " ff ff ff ff ff ff c0 a8 01 64"
-    )
 
 
 def test_echo_request_is_a_right_one() -> None:

@@ -21,7 +21,8 @@ def group(*interfaces: str, **values: Any) -> dict[str, Any]:
 
 
 def named(*groups: dict[str, Any], ip_forward: bool | None = None, state: str = "present") -> dict[Any, str]:
-    settings = sysctl_arp.named_settings({"settings": list(groups), "ip_forward": ip_forward, "state": state})
+    task = {"settings": list(groups), "ip_forward": ip_forward, "ipv6_forwarding": None, "state": state}
+    settings = sysctl_arp.named_settings(task)
     return {"/".join(key[3:]) or key[2]: value for key, value in settings.items()}
 
 
@@ -106,6 +107,7 @@ class TestVrrpVip:
             {VIP},
             vrrp_vip.Record("ens37", ["192.168.1.99"], ["192.168.1.99"]),
             up=True,
+            nodad=True,
         )
         assert plan.before == vrrp_vip.State(False, [old], {"192.168.1.99"})
         assert plan.after == vrrp_vip.State(True, [wanted], {VIP})

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -15,12 +15,28 @@ if TYPE_CHECKING:
 # rtnetlink(7), rt_scope_t; any other number is spelled as one
 SCOPES = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
 
+# The states of RFC 4862 section 2 in ip's words. An address serves in the first two.
+PREFERRED, DEPRECATED, TENTATIVE, DADFAILED = "preferred", "deprecated", "tentative", "dadfailed"
+# linux/if_addr.h
+_IFA_F_DADFAILED, _IFA_F_DEPRECATED, _IFA_F_TENTATIVE = 0x08, 0x20, 0x40
+
+
+def state_of(flags: int) -> str:
+    """The state that an address's IFA_FLAGS tell."""
+    # A failed one keeps its tentative flag.
+    if flags & _IFA_F_DADFAILED:
+        return DADFAILED
+    if flags & _IFA_F_TENTATIVE:
+        return TENTATIVE
+    return DEPRECATED if flags & _IFA_F_DEPRECATED else PREFERRED
+
 
 @dataclass(frozen=True)
 class Address:
     """An address on an interface, as ``ip address`` shows it.
 
-    ``label`` is "" for IPv6, which has none. For IPv6 the kernel derives ``scope`` from the address.
+    ``label`` is "" for IPv6, which has none. For IPv6 the kernel derives ``scope`` from the address. ``state`` is
+    what the kernel makes of it, not what was asked for, so it does not count when two are compared.
     """
 
     address: str
@@ -28,6 +44,7 @@ class Address:
     label: str = ""
     scope: str = "global"
     noprefixroute: bool = False
+    state: str = field(default=PREFERRED, compare=False)
 
     @property
     def is_ipv6(self) -> bool:
@@ -37,7 +54,8 @@ class Address:
     def __str__(self) -> str:
         label = f" label {self.label}" if self.label else ""
         flag = " noprefixroute" if self.noprefixroute else ""
-        return f"{self.address}/{self.prefixlen} scope {self.scope}{label}{flag}"
+        state = "" if self.state == PREFERRED else f" {self.state}"
+        return f"{self.address}/{self.prefixlen} scope {self.scope}{label}{flag}{state}"
 
 
 class AddressPlan(NamedTuple):
@@ -73,18 +91,28 @@ def _ipv6_scope(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     return "site" if address in ipaddress.ip_network("fec0::/10") else "global"
 
 
-def plan_addresses(current: Iterable[Address], wanted: Iterable[Address], retired: Collection[str] = ()) -> AddressPlan:
+def plan_addresses(
+    current: Iterable[Address],
+    wanted: Iterable[Address],
+    retired: Collection[str] = (),
+    useless: Collection[str] = (DADFAILED,),
+) -> AddressPlan:
     """Compare what an interface has with what it should have.
 
-    A wanted address that is there with another prefix, label, scope or flag is deleted and added. ``retired`` are
-    addresses (without prefix) that must not stay, unless wanted. Everything else is left alone.
+    A wanted address that is there with another prefix, label, scope or flag, or in a ``useless`` state, is deleted
+    and added. ``retired`` are addresses (without prefix) that must not stay, unless wanted. Everything else is left
+    alone.
     """
     plan = AddressPlan([], [])
     current, wanted = list(current), list(wanted)
     by_address = {address.address: address for address in wanted}
     for have in current:
         want = by_address.get(have.address)
-        if (want is None and have.address in retired) or (want is not None and want != have):
+        if want is None:
+            if have.address in retired:
+                plan.delete.append(have)
+        elif want != have or have.state in useless:
             plan.delete.append(have)
-    plan.add.extend(want for want in wanted if want not in current)
+    kept = [have for have in current if have not in plan.delete]
+    plan.add.extend(want for want in wanted if want not in kept)
     return plan

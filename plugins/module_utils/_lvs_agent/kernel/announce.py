@@ -1,55 +1,40 @@
 # Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gratuitous ARP: telling a network which link-layer address an IPv4 address has now (RFC 826, RFC 5227 section 3)."""
+"""Telling a network which MAC address an IP address has now: gratuitous ARP, unsolicited neighbour advertisement.
+
+A daemon that takes over many addresses packs the frames beforehand and hands them to ``ethernet.Wire.send``, which
+never waits; ``announce`` is for those who announce once.
+"""
 
 from __future__ import annotations
 
-import errno
-import socket
-import struct
+from typing import TYPE_CHECKING
 
-from .errors import KernelError
+from . import arp, ndisc
+from .ethernet import Wire
 
-_ETH_P_ARP = 0x0806
-_ARPHRD_ETHER = 1
-_ARPOP_REQUEST = 1
-_BROADCAST = b"\xff" * 6
-_ETHERNET = struct.Struct("!6s6sH")
-_ARP = struct.Struct("!HHBBH6s4s6s4s")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
-class AnnounceError(KernelError):
-    """An announcement could not be sent; ``subject`` names the interface."""
+def pack_announcement(mac: bytes, address: str, *, router: bool = False) -> bytes:
+    """The frame that tells everybody on the wire that ``address`` is at ``mac`` (six bytes) now.
 
-
-def pack_gratuitous_arp(mac: bytes, address: str) -> bytes:
-    """The 42-byte Ethernet frame: an ARP request for ``address`` by itself.
-
-    The target MAC is ff:ff:ff:ff:ff:ff as in keepalived's announcements. Raises OSError for what is not IPv4.
+    ``router`` is for IPv6 only, see ndisc. Raises OSError for what is no address.
     """
-    ip = socket.inet_pton(socket.AF_INET, address)
-    arp = _ARP.pack(_ARPHRD_ETHER, 0x0800, 6, 4, _ARPOP_REQUEST, mac, ip, _BROADCAST, ip)
-    return _ETHERNET.pack(_BROADCAST, mac, _ETH_P_ARP) + arp
+    if ":" in address:
+        return ndisc.pack_unsolicited_advertisement(mac, address, router=router)
+    return arp.pack_gratuitous(mac, address)
 
 
-def announce(interface: str, addresses: list[str], count: int) -> None:
-    """Send ``count`` gratuitous ARPs for each address, all addresses once before any a second time.
+def announce(interface: str, addresses: Iterable[str], count: int, *, router: bool = False) -> None:
+    """Announce each address ``count`` times, all addresses once before any a second time, without waiting.
 
-    Raises AnnounceError; needs CAP_NET_RAW, and an Ethernet interface that is up.
+    Raises InterfaceNotFound, ethernet.EthernetError; needs CAP_NET_RAW, and an interface that is up.
     """
-    try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0) as sock:
-            sock.bind((interface, 0))
-            _name, _protocol, _packet_type, hardware, mac = sock.getsockname()
-            if hardware != _ARPHRD_ETHER:
-                raise AnnounceError(errno.EAFNOSUPPORT, interface, "only Ethernet has gratuitous ARP")
-            for _round in range(count):
-                for address in addresses:
-                    sock.send(pack_gratuitous_arp(mac, address))
-    except AnnounceError:
-        raise
-    except OSError as error:
-        raise AnnounceError(
-            error.errno or 0, interface, "sending gratuitous ARP failed; it needs root and a link that is up"
-        ) from error
+    with Wire(interface) as wire:
+        frames = [pack_announcement(wire.mac, address, router=router) for address in addresses]
+        for _round in range(count):
+            for frame in frames:
+                wire.send(frame)

@@ -12,12 +12,18 @@ from __future__ import annotations
 import errno
 import json
 import subprocess
-from typing import Any, NamedTuple
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .addresses import Address
-from .errors import KernelError
+from .addresses import DADFAILED, DEPRECATED, PREFERRED, TENTATIVE, Address
+from .errors import InterfaceNotFound, KernelError
+from .interfaces import missing_interface
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _TIMEOUT_SECONDS = 10
+_POLL_SECONDS = 0.1
 
 
 class Iproute2Error(KernelError):
@@ -25,17 +31,39 @@ class Iproute2Error(KernelError):
 
 
 class Interface(NamedTuple):
-    """An interface with its addresses; ``link_type`` is ``ip link``'s word, "ether" for Ethernet."""
+    """An interface with its addresses; ``link_type`` is ``ip link``'s word, "ether" for Ethernet.
+
+    ``lladdr`` is its link-layer address in colon form, "" when it has none. ``arp`` is off for a dummy.
+    """
 
     name: str
     up: bool
     link_type: str
     addresses: list[Address]
+    lladdr: str = ""
+    arp: bool = True
 
 
 def interfaces() -> dict[str, Interface]:
     """All interfaces by name, in index order. Raises Iproute2Error."""
     return {entry["ifname"]: parse_interface(entry) for entry in _ip("address", "show")}
+
+
+def undecided(interface: str, addresses: Collection[str], seconds: float) -> dict[str, str]:
+    """Wait for duplicate address detection: address -> state of those that do not serve when it is over.
+
+    It is over when none is tentative any more, or after ``seconds``. Raises Iproute2Error, InterfaceNotFound.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        found = interfaces()
+        if interface not in found:
+            raise InterfaceNotFound(errno.ENODEV, f"interface {interface}", missing_interface(interface, list(found)))
+        held = {address.address: address.state for address in found[interface].addresses}
+        states = {address: held.get(address, "absent") for address in addresses}
+        if TENTATIVE not in states.values() or time.monotonic() >= end:
+            return {address: state for address, state in states.items() if state not in (PREFERRED, DEPRECATED)}
+        time.sleep(min(_POLL_SECONDS, max(0.0, end - time.monotonic())))
 
 
 def host_routes(interface: str) -> set[str]:
@@ -62,11 +90,20 @@ def parse_interface(entry: dict[str, Any]) -> Interface:
             info.get("label", "") if info["family"] == "inet" else "",
             info["scope"],
             bool(info.get("noprefixroute", False)),
+            # A failed one keeps its tentative flag.
+            next((state for state in (DADFAILED, TENTATIVE, DEPRECATED) if info.get(state)), PREFERRED),
         )
         for info in entry.get("addr_info", ())
         if info.get("family") in ("inet", "inet6")
     ]
-    return Interface(entry["ifname"], "UP" in entry["flags"], entry["link_type"], addresses)
+    return Interface(
+        entry["ifname"],
+        "UP" in entry["flags"],
+        entry["link_type"],
+        addresses,
+        entry.get("address", ""),
+        "NOARP" not in entry["flags"],
+    )
 
 
 def is_host_route(route: dict[str, Any]) -> bool:
