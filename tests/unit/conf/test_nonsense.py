@@ -45,7 +45,9 @@ VARIABLES = st.fixed_dictionaries(
     {},
     optional={
         **{
-            one.name: st.one_of(st.lists(block(one.block), max_size=2), block(one.block))
+            one.name: st.one_of(st.lists(block(one.word.block), max_size=2), block(one.word.block))
+            if one.word.block is not None
+            else ANYTHING
             for one in schema.VARIABLES
         },
         schema.HOST_GLOBALS: ANYTHING,

@@ -13,9 +13,6 @@ import yaml
 
 from _lvs_agent.conf import argspec, schema, syntax
 from _lvs_agent.conf.merge import merge
-from _lvs_agent.conf.schema_global import GLOBAL_DEFS
-from _lvs_agent.conf.schema_lvs import VIRTUAL_SERVER
-from _lvs_agent.conf.schema_vrrp import VRRP_INSTANCE
 from _lvs_agent.conf.words import (
     BLOCK,
     BLOCKS,
@@ -24,9 +21,13 @@ from _lvs_agent.conf.words import (
     GONE,
     INT,
     LINES,
+    NOT_SUPPORTED,
     NUMBER,
+    OWN,
     REFUSED,
+    SUPPORTED,
     SWITCH,
+    WITHOUT_EFFECT,
     WORDS,
     Block,
     Word,
@@ -46,7 +47,8 @@ def all_words(block: Block) -> Iterator[tuple[Block, Word]]:
             yield from all_words(word.block)
 
 
-WORD_LIST = [pair for variable in schema.VARIABLES for pair in all_words(variable.block)]
+TOP = Block("the top level", tuple(variable.word for variable in schema.VARIABLES))
+WORD_LIST = list(all_words(TOP))
 
 
 @pytest.mark.parametrize("name, option", argspec.variables().items(), ids=list(argspec.variables()))
@@ -63,9 +65,8 @@ def test_every_default_is_documented() -> None:
     assert set(DEFAULTS) <= set(OPTIONS)
 
 
-@pytest.mark.parametrize("variable", schema.VARIABLES, ids=lambda variable: variable.name)
-def test_spellings_are_unique_in_a_block(variable: schema.Variable) -> None:
-    for block in {id(block): block for block, _word in all_words(variable.block)}.values():
+def test_spellings_are_unique_in_a_block() -> None:
+    for block in {id(block): block for block, _word in WORD_LIST}.values():
         spellings = [spelling for word in block.words for spelling in (word.name, *word.aliases)]
         assert len(spellings) == len(set(spellings)), block.name
 
@@ -77,7 +78,11 @@ def test_a_word_is_complete(block: Block, word: Word) -> None:
     assert word.line in ("", "text") or word.line in syntax.READERS
     assert (word.kind == CHOICE) == bool(word.choices)
     assert (word.kind in (BLOCK, BLOCKS)) == (word.block is not None)
-    assert (word.kind in (GONE, REFUSED)) == bool(word.reason)
+    assert (word.status != SUPPORTED) == bool(word.reason)
+    assert word.kind != GONE or word.status == WITHOUT_EFFECT
+    assert word.kind != REFUSED or word.status == NOT_SUPPORTED
+    assert set(word.outdated) <= set(word.aliases)
+    assert not (word.own and (word.aliases or word.block or word.key))
     # either spelling will do, and Ansible cannot say so
     assert not (word.required and word.aliases)
 
@@ -102,12 +107,25 @@ COMPANY = {
 # about the configuration around it, not about the value: an address, the other servers' weight
 ASIDE = {"use_ipvlan", "ip_family inet6", "quorum 4294967295", "hysteresis 4294967295", "weight 0"}
 NEEDED = {
+    "BFD_CHECK": "name B",
+    "FILE_CHECK": "track_file F",
+    "bfd_instance": "neighbor_ip 192.0.2.7",
+    "garp_group": "interface ens33\ngarp_interval 1",
+    "track_file": "file /etc/hosts",
+    "vrrp_track_process": "process x",
     "HTTP_GET": "url {\n path /\n }",
     "SSL_GET": "url {\n path /\n }",
     "MISC_CHECK": "misc_path /x",
     "url": "path /",
 }
 FILE = """
+track_file F {{
+ file /etc/hosts
+}}
+bfd_instance B {{
+ neighbor_ip 192.0.2.9
+}}
+{more}
 global_defs {{
  {global_defs}
 }}
@@ -135,10 +153,8 @@ virtual_server 192.0.2.100 80 {{
 def lines_of(word: Word) -> Iterator[str]:
     """The word with the lowest and the highest value we accept, with every choice, and alone if it may be."""
     if word.kind in (INT, NUMBER):
-        yield from (
-            f"{word.name} {end:.6f}".rstrip("0").rstrip(".") for end in (word.low or 0, word.high or 0)
-        )
-    if word.kind == NUMBER and word.name != "advert_int":
+        yield from (f"{word.name} {end:.6f}".rstrip("0").rstrip(".") for end in (word.low or 0, word.high or 0))
+    if word.kind == NUMBER and word.name != "advert_int" and (word.low or 0) < 1.5:
         yield f"{word.name} 1.5"
     if word.kind == CHOICE:
         yield from (f"{word.name} {choice}" for choice in word.choices)
@@ -153,10 +169,15 @@ def in_place(path: list[str], line: str) -> str:
     beside = COMPANY.get(line) or COMPANY.get(line.split(maxsplit=1)[0], "")
     inner = f"{beside}\n{line}"
     parts = dict.fromkeys(("global_defs", "vrrp_instance", "virtual_server", "real_server"), "")
+    if path == ["top_level"]:
+        return FILE.format(**parts, more=line)
     for name in reversed(path):
         if name in parts:
             parts[name] = inner
-            return FILE.format(**parts)
+            return FILE.format(**parts, more="")
+        if name == path[0]:
+            named = f"{name} N" if schema.BLOCK_OF[name].find("name") else name
+            return FILE.format(**parts, more=f"{named} {{\n{NEEDED.get(name, '')}\n{inner}\n}}")
         needed = "" if inner.startswith("url {") else NEEDED.get(name, "")
         inner = f"{name} {{\n{needed}\n{inner}\n}}"
     raise AssertionError(path)
@@ -166,15 +187,23 @@ def paths(block: Block, before: tuple[str, ...] = ()) -> Iterator[tuple[list[str
     for word in block.words:
         if word.block is not None:
             yield from paths(word.block, (*before, block.name))
-        elif not word.key:
+        elif not word.key and not word.since:
             yield [*before, block.name], word
 
 
-@pytest.mark.parametrize("block", [GLOBAL_DEFS, VRRP_INSTANCE, VIRTUAL_SERVER], ids=lambda block: block.name)
+BLOCKS_OF_WORDS = [block for name, block in schema.BLOCK_OF.items() if name not in ("vrrp_script", "vrrp_sync_group")]
+
+
+@pytest.mark.parametrize("block", BLOCKS_OF_WORDS, ids=lambda block: block.name)
 def test_keepalived_accepts_what_we_accept(
     block: Block, keepalived_says_each: Callable[[Sequence[str]], list[str]]
 ) -> None:
-    asked = [(path, line) for path, word in paths(block) for line in lines_of(word) if line not in ASIDE]
+    asked = [
+        (path, f"@{OWN} {line}" if word.own else line)
+        for path, word in paths(block)
+        for line in lines_of(word)
+        if line not in ASIDE
+    ]
     said = keepalived_says_each([in_place(path, line) for path, line in asked])
     assert [(".".join(path), line, one) for (path, line), one in zip(asked, said) if one] == []
 
@@ -190,9 +219,7 @@ def test_keepalived_accepts_what_we_accept(
         ),
         (
             {
-                "director_vrrp_instances": [
-                    {"name": "V", "authentication": {"auth_type": "AH", "auth_pass": "x"}}
-                ],
+                "director_vrrp_instances": [{"name": "V", "authentication": {"auth_type": "AH", "auth_pass": "x"}}],
                 "director_host_vrrp_instances": {"V": {"authentication": {"auth_pass": "y"}}},
             },
             ("vrrp_instance", 0, "authentication"),

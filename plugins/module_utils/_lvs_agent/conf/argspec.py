@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .schema import HOST_GLOBALS, HOST_INSTANCES, VARIABLES
+from .schema import HOST_GLOBALS, HOST_INSTANCES, VARIABLES, Variable
 from .words import BLOCK, BLOCKS, CHOICE, FLAG, GONE, INT, LINES, NUMBER, REFUSED, SWITCH, Block, Word
 
 Option = dict[str, t.Any]
@@ -30,11 +30,7 @@ def variables() -> dict[str, Option]:
     """Variable name -> its argument_specs option, for all variables that make keepalived.conf."""
     found: dict[str, Option] = {}
     for variable in VARIABLES:
-        kind: Option = {"type": "list", "elements": "dict"} if variable.many else {"type": "dict"}
-        # a required word of an instance may come from the host's own variable, which Ansible cannot know
-        optional = variable.block.name == "vrrp_instance"
-        shape = {**kind, "default": [] if variable.many else {}, "options": options(variable.block, optional)}
-        found[variable.name] = {"description": variable.doc, **shape}
+        found[variable.name] = {"description": variable.doc, **_shape(variable)}
     found[HOST_GLOBALS] = {
         "description": "This host's own words of C(global_defs), over O(director_global_defs).",
         "type": "dict",
@@ -46,6 +42,16 @@ def variables() -> dict[str, Option]:
         "default": {},
     }
     return found
+
+
+def _shape(variable: Variable) -> Option:
+    if variable.word.block is None:
+        return {"type": "list", "elements": "str", "default": []}
+    # a required word of an instance may come from the host's own variable, which Ansible cannot know
+    inner = options(variable.word.block, optional=variable.key == "vrrp_instance")
+    if variable.many:
+        return {"type": "list", "elements": "dict", "default": [], "options": inner}
+    return {"type": "dict", "default": {}, "options": inner}
 
 
 def options(block: Block, optional: bool = False) -> dict[str, Option]:
@@ -65,7 +71,7 @@ def options(block: Block, optional: bool = False) -> dict[str, Option]:
 
 def option(word: Word, optional: bool = False) -> Option:
     """One word as an option. ``optional``: only a name is required."""
-    found: Option = {"description": word.doc, "type": _type(word)}
+    found: Option = {"description": _description(word), "type": _type(word)}
     if found["type"] == "list":
         found["elements"] = "dict" if word.kind == BLOCKS else "str"
     if word.required and (not optional or word.name == "name"):
@@ -78,6 +84,11 @@ def option(word: Word, optional: bool = False) -> Option:
     if word.block is not None:
         found["options"] = options(word.block)
     return found
+
+
+def _description(word: Word) -> str:
+    """What the word says, with the default the file has when it is not there."""
+    return f"{word.doc} Default: {word.default}." if word.default else word.doc
 
 
 def _type(word: Word) -> str:

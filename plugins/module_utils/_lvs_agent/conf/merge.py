@@ -3,17 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The variables of one director -> its configuration: a plain mapping in keepalived's words.
 
-A configuration is ``{"global_defs": {…}, "vrrp_script": [{…}], "vrrp_sync_group": […], "vrrp_instance": […],
-"virtual_server_group": […], "virtual_server": […]}``; every key is in its present spelling and in the order
-of the schema, every value as the site wrote it. Merging never fails: what has the wrong shape is left
-out here and reported by :mod:`.validate`.
+A configuration is ``{"top_level": {…}, "global_defs": {…}, "static_routes": ["…"], "vrrp_instance": [{…}], …}``,
+a key for each of :data:`.schema.VARIABLES`: a mapping for one block, a list of mappings for blocks of which there
+can be many, a list of lines. Every key in a block is in its present spelling and in the order of the schema, every
+value as the site wrote it. Merging never fails: what has the wrong shape is left out here and reported by
+:mod:`.validate`.
 """
 
 from __future__ import annotations
 
 import typing as t
 
-from .schema import HOST_GLOBALS, HOST_INSTANCES, VARIABLES
+from .schema import BLOCK_OF, HOST_GLOBALS, HOST_INSTANCES, VARIABLES
 from .words import BLOCK, BLOCKS, Block
 
 Configuration = dict[str, t.Any]
@@ -73,18 +74,18 @@ def merge(variables: t.Mapping[str, t.Any]) -> Configuration:
     """The configuration of the director that has these variables (``director_*``; others are ignored)."""
     configuration: Configuration = {}
     for variable in VARIABLES:
-        value = variables.get(variable.name)
-        if variable.many:
-            configuration[variable.block.name] = [canonical(variable.block, item) for item in blocks(value)]
+        value, block = variables.get(variable.name), variable.word.block
+        if block is None:
+            configuration[variable.key] = [item for item in items(value) if not isinstance(item, t.Mapping)]
+        elif variable.many:
+            configuration[variable.key] = [canonical(block, item) for item in blocks(value)]
         else:
-            configuration[variable.block.name] = canonical(variable.block, value)
-    schema = {variable.block.name: variable.block for variable in VARIABLES}
-    own_globals = canonical(schema["global_defs"], variables.get(HOST_GLOBALS))
-    configuration["global_defs"] = canonical(
-        schema["global_defs"], overlaid(configuration["global_defs"], own_globals)
-    )
+            configuration[variable.key] = canonical(block, value)
+    block = BLOCK_OF["global_defs"]
+    own_globals = canonical(block, variables.get(HOST_GLOBALS))
+    configuration["global_defs"] = canonical(block, overlaid(configuration["global_defs"], own_globals))
     own = {str(name): words for name, words in fields(variables.get(HOST_INSTANCES)).items()}
-    block = schema["vrrp_instance"]
+    block = BLOCK_OF["vrrp_instance"]
     configuration["vrrp_instance"] = [
         canonical(block, overlaid(instance, canonical(block, own.get(str(instance.get("name"))))))
         for instance in configuration["vrrp_instance"]

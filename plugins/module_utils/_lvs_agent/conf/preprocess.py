@@ -20,8 +20,8 @@ from .include import Includer
 from .lexer import LONGEST_LINE, Source
 from .problem import WARNING, BadValue, Position, nearest
 from .tree import Builder, Statement
+from .words import OWN
 
-OWN = "lvs_agent"
 MOST_LINES = 2_000_000  # read or made by parameters, sequences and lists
 MOST_REPLACEMENTS = 1000  # in one line
 _DEEPEST = 32  # parameters of several lines within each other, and sequences on one line

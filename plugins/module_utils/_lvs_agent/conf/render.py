@@ -14,7 +14,7 @@ from .quoting import quote
 from .schema import VARIABLES
 from .settle import is_needless, settle
 from .validate import label, variable_problems
-from .words import BLOCK, BLOCKS, LINES, Block, Word
+from .words import BLOCK, BLOCKS, LINES, OWN, Block, Word
 
 INDENT = "    "
 
@@ -36,13 +36,19 @@ def render(configuration: t.Mapping[str, t.Any]) -> str:
     settled = settle(configuration)
     chunks: list[str] = []
     for variable in VARIABLES:
-        block, value = variable.block, settled[variable.block.name]
+        block, value = variable.word.block, settled.get(variable.key)
+        if block is None:
+            written = _word(variable.word, value, variable.name, problems)
+            chunks += ["\n".join(written)] if written else []
+            continue
         for number, item in enumerate(items(value) if variable.many else [value]):
             where = f"{variable.name}[{label(block, item, number)}]" if variable.many else variable.name
             written = _block(block, item, where, problems)
-            if variable.many or len(written) > 2:
+            if variable.flat:
+                written = [line[len(INDENT) :] for line in written[1:-1]]
+            if variable.many or len(written) > (0 if variable.flat else 2):
                 chunks.append("\n".join(written))
-        if block.name == "vrrp_sync_group":
+        if variable.key == "vrrp_sync_group":
             chunks += [_left_out(group) for group in configuration["vrrp_sync_group"] if is_needless(group)]
     if problems:
         raise ConfigurationError(problems)
@@ -67,7 +73,7 @@ def _block(block: Block, value: t.Any, where: str, problems: list[Problem]) -> l
         if word.name not in given or word.key:
             continue
         lines += _word(word, given[word.name], f"{where}.{word.name}", problems)
-    if block.name == "virtual_server_group":
+    if block.lines:
         lines = [line[len(INDENT) :] for line in lines[1:-1]]
     return [
         " ".join([block.name, *_head(block, given, where, problems), "{"]),
@@ -106,7 +112,8 @@ def _word(word: Word, value: t.Any, where: str, problems: list[Problem]) -> list
     except BadValue as bad:
         problems.append(Problem(where, bad.what, bad.instead))
         return []
-    return [] if said is None else [" ".join([quote(word.name), *said])]
+    own = [f"@{OWN}"] if word.own else []
+    return [] if said is None else [" ".join([*own, quote(word.name), *said])]
 
 
 def _list(word: Word, value: t.Any) -> list[str]:

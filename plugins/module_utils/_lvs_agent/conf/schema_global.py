@@ -18,37 +18,40 @@ from .words import (
     integer,
     lines,
     name_of,
+    not_supported,
     refused,
     script,
     seconds,
     switch,
     text,
+    without_effect,
     words,
 )
 
 UINT = 4294967295
 BUFFER = 2147483647
+_OWN_TABLE = "lvs-agent has an nftables table of its own, where no_accept or a virtual MAC needs one"
+_SCHEDULING = "lvs-agent's VRRP process always runs in real time; vrrp_rt_priority says how high"
+_OUTSIDE = "keepalived reads it outside global_defs; in the role's variables it belongs into director_top_level"
 
 
-def _process_words() -> tuple[Word, ...]:
+def _process_words(process: str, spoken: str) -> tuple[Word, ...]:
     """The words that exist once for each child process."""
-    found: list[Word] = []
-    for process, spoken in (("vrrp", "VRRP"), ("checker", "health checking"), ("bfd", "BFD")):
-        old = (f"{process}_rlimit_rtime",)
-        found += [
-            integer(f"{process}_priority", -20, 19, f"Nice value of the {spoken} process."),
-            integer(f"{process}_rt_priority", 1, 99, f"Real-time priority of the {spoken} process."),
-            integer(
-                f"{process}_rlimit_rttime",
-                1,
-                UINT,
-                f"CPU time between two blocking calls of the {spoken} process, in microseconds.",
-                aliases=old,
-            ),
-            flag(f"{process}_no_swap", f"Lock the memory of the {spoken} process."),
-            words(f"{process}_cpu_affinity", "cpus", f"CPU numbers the {spoken} process may run on."),
-        ]
-    return tuple(found)
+    return (
+        integer(f"{process}_priority", -20, 19, f"Nice value of the {spoken} process.", default="0"),
+        integer(f"{process}_rt_priority", 1, 99, f"Real-time priority of the {spoken} process."),
+        integer(
+            f"{process}_rlimit_rttime",
+            1,
+            UINT,
+            f"CPU time between two blocking calls of the {spoken} process.",
+            aliases=(f"{process}_rlimit_rtime",),
+            default="10000",
+            unit="µs",
+        ),
+        flag(f"{process}_no_swap", f"Lock the memory of the {spoken} process."),
+        words(f"{process}_cpu_affinity", "cpus", f"CPU numbers the {spoken} process may run on."),
+    )
 
 
 def _buffer_words() -> tuple[Word, ...]:
@@ -62,8 +65,8 @@ def _buffer_words() -> tuple[Word, ...]:
         "process_monitor",
     ):
         found += [
-            integer(f"{which}_rcv_bufs", 1, BUFFER, "Receive buffer in bytes."),
-            switch(f"{which}_rcv_bufs_force", "Exceed net.core.rmem_max."),
+            integer(f"{which}_rcv_bufs", 1, BUFFER, "Receive buffer.", unit="bytes"),
+            switch(f"{which}_rcv_bufs_force", "Exceed net.core.rmem_max.", default="false"),
         ]
     return tuple(found)
 
@@ -73,7 +76,7 @@ GLOBAL_DEFS = Block(
     (
         text(
             "router_id",
-            "Name of this machine in mail and logs. Default: the host name.",
+            "Name of this machine in mail and logs.",
             aliases=("lvs_id",),
             default="the host name",
             outdated=("lvs_id",),
@@ -114,12 +117,13 @@ GLOBAL_DEFS = Block(
             "vrrp_version",
             2,
             3,
-            "VRRP version of instances that do not say. keepalived's default is 2, and 3 for IPv6.",
+            "VRRP version of instances that do not say.",
             default="2, and 3 for IPv6",
         ),
-        address("vrrp_mcast_group4", "IPv4 multicast group of the adverts. Default 224.0.0.18.", default="224.0.0.18"),
-        address("vrrp_mcast_group6", "IPv6 multicast group of the adverts. Default ff02::12.", default="ff02::12"),
-        name_of("default_interface", "Interface of static addresses. Default eth0.", default="eth0"),
+        switch("v3_checksum_as_v2", "Default of v3_checksum_as_v2.", default="false", since="2.2.8"),
+        address("vrrp_mcast_group4", "IPv4 multicast group of the adverts.", default="224.0.0.18"),
+        address("vrrp_mcast_group6", "IPv6 multicast group of the adverts.", default="ff02::12"),
+        name_of("default_interface", "Interface of static addresses.", default="eth0"),
         words(
             "lvs_sync_daemon",
             "sync_daemon",
@@ -132,7 +136,10 @@ GLOBAL_DEFS = Block(
             "Timeouts of connection tracking in seconds, as in C(tcp 900 tcpfin 120 udp 300).",
             unit="s",
         ),
-        flag("lvs_flush", "Empty the kernel's IPVS table at start."),
+        *without_effect(
+            "lvs-agent repairs its own entries at start and never touches others",
+            flag("lvs_flush", "Empty the kernel's IPVS table at start."),
+        ),
         choice(
             "lvs_flush_on_stop",
             ("VS",),
@@ -143,11 +150,11 @@ GLOBAL_DEFS = Block(
             "vrrp_garp_master_delay",
             0,
             4294,
-            "Seconds to the second round of gratuitous ARP after becoming master; 0 for none. Default 5.",
+            "Seconds to the second round of gratuitous ARP after becoming master; 0 for none.",
             default="5",
             unit="s",
         ),
-        integer("vrrp_garp_master_repeat", 1, UINT, "Gratuitous ARPs in a round. Default 5.", default="5"),
+        integer("vrrp_garp_master_repeat", 1, UINT, "Gratuitous ARPs in a round.", default="5"),
         integer(
             "vrrp_garp_lower_prio_delay",
             0,
@@ -171,7 +178,7 @@ GLOBAL_DEFS = Block(
             default="0",
             unit="s",
         ),
-        integer("vrrp_garp_master_refresh_repeat", 1, UINT, "Gratuitous ARPs in a refresh. Default 1.", default="1"),
+        integer("vrrp_garp_master_refresh_repeat", 1, UINT, "Gratuitous ARPs in a refresh.", default="1"),
         seconds(
             "vrrp_garp_interval",
             0.000001,
@@ -203,7 +210,7 @@ GLOBAL_DEFS = Block(
             "vrrp_down_timer_adverts",
             1,
             100,
-            "Missed adverts before a backup takes over. Default 3.",
+            "Missed adverts before a backup takes over.",
             default="3",
             unit="adverts",
         ),
@@ -228,6 +235,13 @@ GLOBAL_DEFS = Block(
             zero_is_off=True,
             default="0",
         ),
+        seconds(
+            "vrrp_delay_after_boot",
+            0.001,
+            4294.967295,
+            "Seconds after the machine's boot before the VRRP instances start.",
+            since="2.4",
+        ),
         flag("log_unknown_vrids", "Log adverts of VRIDs that are not configured here."),
         name_of("vmac_prefix", "Prefix of the names of virtual MAC interfaces.", default="vrrp"),
         name_of(
@@ -236,47 +250,61 @@ GLOBAL_DEFS = Block(
             default="vmac_prefix",
         ),
         choice("dynamic_interfaces", ("allow_if_changes",), "Allow interfaces that do not exist yet.", bare=True),
-        name_of(
-            "nftables", "Use nftables for no_accept and virtual MACs, in this table.", bare=True, default="keepalived"
-        ),
-        integer("nftables_priority", -2147483648, 2147483647, "Priority of the nftables chains.", default="-1"),
-        flag("nftables_counters", "Counters in the nftables rules."),
-        flag("nftables_ifindex", "Interface numbers, not names, in nftables sets."),
-        name_of(
-            "nftables_ipvs",
-            "Set the fwmarks of virtual server groups with nftables, in this table.",
-            bare=True,
-            default="keepalived_ipvs",
-        ),
-        integer("nftables_ipvs_priority", -2147483648, 2147483647, "Priority of that chain."),
-        integer(
-            "nftables_ipvs_start_fwmark",
-            1,
-            UINT,
-            "First fwmark of virtual server groups. Default 1000.",
-            default="1000",
+        *without_effect(
+            _OWN_TABLE,
+            name_of(
+                "nftables",
+                "Use nftables for no_accept and virtual MACs, in this table.",
+                bare=True,
+                default="keepalived",
+            ),
+            integer("nftables_priority", -2147483648, 2147483647, "Priority of the nftables chains.", default="-1"),
+            flag("nftables_counters", "Counters in the nftables rules."),
+            flag("nftables_ifindex", "Interface numbers, not names, in nftables sets."),
+            name_of(
+                "nftables_ipvs",
+                "Set the fwmarks of virtual server groups with nftables, in this table.",
+                bare=True,
+                default="keepalived_ipvs",
+            ),
+            integer("nftables_ipvs_priority", -2147483648, 2147483647, "Priority of that chain."),
+            integer(
+                "nftables_ipvs_start_fwmark",
+                1,
+                UINT,
+                "First fwmark of virtual server groups.",
+                default="1000",
+            ),
         ),
         flag("disable_local_igmp", "No IGMP reports for 224.0.0.0/24."),
-        integer(
-            "max_auto_priority",
-            -1,
-            99,
-            "Highest real-time priority keepalived may give itself; 0 none, -1 none and no warning.",
-            bare=True,
-            default="0",
+        *without_effect(
+            _SCHEDULING,
+            integer(
+                "max_auto_priority",
+                -1,
+                99,
+                "Highest real-time priority keepalived may give itself; 0 none, -1 none and no warning.",
+                bare=True,
+                default="0",
+            ),
+            integer(
+                "min_auto_priority_delay",
+                1,
+                10000000,
+                "Delay that makes it raise its priority.",
+                default="1000000",
+                unit="µs",
+            ),
         ),
-        integer(
-            "min_auto_priority_delay",
-            1,
-            10000000,
-            "Delay in microseconds that makes it raise its priority.",
-            default="1000000",
-            unit="µs",
+        *_process_words("vrrp", "VRRP"),
+        *_process_words("checker", "health checking"),
+        *without_effect("lvs-agent has no BFD process", *_process_words("bfd", "BFD")),
+        *without_effect(
+            "lvs-agent sizes its buffers itself and reads everything again after an overrun",
+            *_buffer_words(),
+            name_of("vrrp_rx_bufs_policy", "MTU, ADVERT or a number of bytes.", default="the system's"),
+            integer("vrrp_rx_bufs_multiplier", 1, UINT, "Factor of that policy.", default="3"),
         ),
-        *_process_words(),
-        *_buffer_words(),
-        name_of("vrrp_rx_bufs_policy", "MTU, ADVERT or a number of bytes.", default="the system's"),
-        integer("vrrp_rx_bufs_multiplier", 1, UINT, "Factor of that policy. Default 3.", default="3"),
         flag("rs_init_notifies", "Run the notify scripts of real servers at start."),
         words("notify_fifo", "path_user", "FIFO for all state changes, optionally its user and group."),
         script("notify_fifo_script", "Reader of that FIFO."),
@@ -285,35 +313,81 @@ GLOBAL_DEFS = Block(
         words("lvs_notify_fifo", "path_user", "FIFO for health check changes."),
         script("lvs_notify_fifo_script", "Reader of that FIFO."),
         flag("fifo_write_vrrp_states_on_reload", "Write the states to the FIFOs after a reload."),
-        flag("process_names", "Distinct names of the child processes."),
-        name_of("process_name", "Name of the parent process.", default="keepalived"),
-        name_of("vrrp_process_name", "Name of the VRRP process."),
-        name_of("checker_process_name", "Name of the health checking process.", aliases=("lvs_process_name",)),
-        name_of("bfd_process_name", "Name of the BFD process."),
-        name_of("umask", "Umask of created files, a number or names such as IWGRP.", default="IWGRP | IWOTH"),
-        integer("random_seed", 0, UINT, "Seed of the random numbers in the file.", default="the time"),
-        text("reload_check_config", "Check the file before a reload; log of that check.", bare=True),
-        words("include_check", "any", "What is wrong with a missing include file.", bare=True),
-        text("reload_time_file", "File that holds the time of a planned reload."),
-        flag("reload_repeat", "Keep that file."),
-        text(
-            "reload_file",
-            "File that exists while the configuration is read.",
-            bare=True,
-            default="keepalived.reload beside the PID file",
+        *without_effect(
+            "lvs-agent names its processes itself",
+            flag("process_names", "Distinct names of the child processes."),
+            name_of("process_name", "Name of the parent process.", default="keepalived"),
+            name_of("vrrp_process_name", "Name of the VRRP process."),
+            name_of("checker_process_name", "Name of the health checking process.", aliases=("lvs_process_name",)),
+            name_of("bfd_process_name", "Name of the BFD process."),
         ),
-        switch("data_use_instance", "Name of the instance in the files of the dump signal.", default="false"),
-        text("tmp_config_directory", "Directory of the copy of the configuration."),
-        text("config_save_dir", "Directory that keeps configurations before and after reloads."),
-        text("snmp_socket", "Socket of the SNMP agent.", default="unix:/var/agentx/master"),
-        flag("enable_snmp_vrrp", "SNMP for VRRP."),
-        flag("enable_snmp_checker", "SNMP for the health checks."),
-        flag("enable_snmp_rfc", "SNMP MIBs of RFC 2787 and RFC 6527."),
-        flag("enable_snmp_rfcv2", "SNMP MIB of RFC 2787."),
-        flag("enable_snmp_rfcv3", "SNMP MIB of RFC 6527."),
-        flag("enable_traps", "SNMP traps."),
-        flag("enable_dbus", "D-Bus interface."),
-        name_of("dbus_service_name", "Name of the D-Bus service.", default="org.keepalived.Vrrp1"),
+        words("umask", "any", "Umask of created files, a number or names such as IWGRP.", default="IWGRP | IWOTH"),
+        switch("use_symlink_paths", "Keep symbolic links in the paths of scripts.", default="false", since="2.3"),
+        flag("set_supplementary_groups", "Scripts get all groups of their user.", since="2.4"),
+        *without_effect(
+            "each program that reads the file draws numbers of its own for ${_RANDOM}",
+            integer("random_seed", 0, UINT, "Seed of the random numbers in the file.", default="the time"),
+        ),
+        words("include_check", "any", "What is wrong with a missing include file.", bare=True),
+        *without_effect(
+            "lvs-agent always checks the file before a reload, and keeps its configuration in memory",
+            text("reload_check_config", "Check the file before a reload; log of that check.", bare=True),
+            text("tmp_config_directory", "Directory of the copy of the configuration."),
+            text("config_save_dir", "Directory that keeps configurations before and after reloads."),
+        ),
+        *not_supported(
+            "reload by a timer unit or by lvsctl, which waits for the result",
+            text("reload_time_file", "File that holds the time of a planned reload."),
+            flag("reload_repeat", "Keep that file."),
+            text(
+                "reload_file",
+                "File that exists while the configuration is read.",
+                bare=True,
+                default="keepalived.reload beside the PID file",
+            ),
+        ),
+        *without_effect(
+            "lvs-agent writes no files on signals; lvsctl shows its state",
+            switch("data_use_instance", "Name of the instance in the files of the dump signal.", default="false"),
+            text("state_file_location", "Path of the state that the dump signal writes.", since="2.3"),
+            text("stats_file_location", "Path of the counters that the dump signal writes.", since="2.3"),
+            text("json_file_location", "Path of the JSON that the dump signal writes.", since="2.3"),
+            integer("json_version", 1, 2, "Form of that JSON.", default="1", since="2.3"),
+        ),
+        *without_effect(
+            "lvs-agent offers Prometheus metrics in place of SNMP",
+            text("snmp_socket", "Socket of the SNMP agent.", default="unix:/var/agentx/master"),
+            flag("enable_snmp_vrrp", "SNMP for VRRP.", aliases=("enable_snmp_keepalived",)),
+            flag("enable_snmp_checker", "SNMP for the health checks."),
+            flag("enable_snmp_rfc", "SNMP MIBs of RFC 2787 and RFC 6527."),
+            flag("enable_snmp_rfcv2", "SNMP MIB of RFC 2787."),
+            flag("enable_snmp_rfcv3", "SNMP MIB of RFC 6527."),
+            flag("enable_traps", "SNMP traps."),
+            seconds(
+                "snmp_vs_stats_update_interval",
+                0.001,
+                30,
+                "Shortest time between two readings of a virtual server's counters.",
+                default="5",
+                since="2.3",
+            ),
+            seconds(
+                "snmp_rs_stats_update_interval",
+                0.001,
+                30,
+                "Shortest time between two readings of a real server's counters.",
+                default="5",
+                since="2.3",
+            ),
+        ),
+        *without_effect(
+            "lvs-agent is asked by lvsctl and its socket, not by D-Bus",
+            flag("enable_dbus", "D-Bus interface."),
+            name_of("dbus_service_name", "Name of the D-Bus service.", default="org.keepalived.Vrrp1"),
+            name_of("dbus_no_interface_name", "Name for no interface in D-Bus paths.", default="none", since="2.3"),
+        ),
+        text("iproute_usr_dir", "Directory of iproute2's own tables of names.", since="2.3"),
+        text("iproute_etc_dir", "Directory of this machine's tables of names.", since="2.3"),
         gone(
             "vrrp_iptables",
             "keepalived 2.2 as packaged has no iptables support; the role opens the firewall itself",
@@ -323,11 +397,11 @@ GLOBAL_DEFS = Block(
             "keepalived 2.2 as packaged has no ipset support; the role opens the firewall itself",
         ),
         gone("namespace_with_ipsets", "keepalived 2.2 as packaged has no ipset support"),
-        refused("net_namespace", "keepalived reads it outside global_defs and the role does not write it"),
-        refused("net_namespace_ipvs", "keepalived reads it outside global_defs and the role does not write it"),
-        refused("instance", "keepalived reads it outside global_defs and the role does not write it"),
-        refused("use_pid_dir", "keepalived reads it outside global_defs and the role does not write it"),
-        refused("child_wait_time", "keepalived reads it outside global_defs and the role does not write it"),
-        refused("linkbeat_use_polling", "keepalived reads it outside global_defs and the role does not write it"),
+        refused("net_namespace", _OUTSIDE),
+        refused("net_namespace_ipvs", _OUTSIDE),
+        refused("instance", _OUTSIDE),
+        refused("use_pid_dir", _OUTSIDE),
+        refused("child_wait_time", _OUTSIDE),
+        refused("linkbeat_use_polling", _OUTSIDE),
     ),
 )

@@ -20,11 +20,12 @@ from .words import (
     integer,
     lines,
     name_of,
-    refused,
+    not_supported,
     script,
     seconds,
     switch,
     text,
+    without_effect,
     words,
 )
 
@@ -32,6 +33,8 @@ UINT = 4294967295
 LONGEST = 4294.967295  # keepalived's limit of a timeout in seconds
 ALGORITHMS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq", "twos")
 METHODS = ("NAT", "DR", "TUN")
+NO_BFD = "watch the neighbour by a vrrp_script, or use short advert intervals; lvs-agent has no BFD"
+_SNMP = "lvs-agent offers Prometheus metrics in place of SNMP"
 
 VIRTUAL_SERVER_GROUP = Block(
     "virtual_server_group",
@@ -44,6 +47,7 @@ VIRTUAL_SERVER_GROUP = Block(
             required=True,
         ),
     ),
+    lines="entries",
 )
 
 
@@ -54,10 +58,10 @@ def _timer_words(lowest_retry: int) -> tuple[Word, ...]:
             "delay_loop",
             0.000001,
             18446744073709,
-            "Seconds between two checks. keepalived's default is 60.",
+            "Seconds between two checks.",
             default="60",
         ),
-        seconds("connect_timeout", 0.000001, LONGEST, "Seconds a check waits. Default 5.", default="5"),
+        seconds("connect_timeout", 0.000001, LONGEST, "Seconds a check waits.", default="5"),
         integer(
             "retry",
             lowest_retry,
@@ -84,13 +88,35 @@ def _timer_words(lowest_retry: int) -> tuple[Word, ...]:
     )
 
 
+def _own_check_words() -> tuple[Word, ...]:
+    """Our own words of a check, which its real server and virtual server may have as its default."""
+    return (
+        integer("rise", 1, 1000, "Successes in a row before a server is up.", own=True, default="1"),
+        integer(
+            "fall",
+            1,
+            1000,
+            "Failures in a row before a server is down, in place of retry.",
+            own=True,
+            default="retry and the first failure",
+        ),
+        seconds(
+            "deadline",
+            0.001,
+            LONGEST,
+            "Most seconds one run of a check may take, all its steps together.",
+            own=True,
+            default="none",
+        ),
+        flag("check_via_vip", "Check the VIP through the real server, as its clients' packets go with DR.", own=True),
+    )
+
+
 def _check(name: str, *own: Word) -> Word:
     """A check that connects: the common words and its own."""
     common = (
-        address("connect_ip", "Address to check. Default: the real server's.", default="the real server's address"),
-        integer(
-            "connect_port", 1, 65535, "Port to check. Default: the real server's.", default="the real server's port"
-        ),
+        address("connect_ip", "Address to check.", default="the real server's address"),
+        integer("connect_port", 1, 65535, "Port to check.", default="the real server's port"),
         address("bindto", "Source address."),
         name_of("bind_if", "Source interface, for a link-local bindto."),
         integer("bind_port", 1, 65535, "Source port."),
@@ -105,6 +131,7 @@ def _check_timers() -> tuple[Word, ...]:
         *_timer_words(0),
         switch("alpha", "Down until the first success.", default="false"),
         switch("log_all_failures", "Log each failure while up.", default="false"),
+        *_own_check_words(),
     )
 
 
@@ -122,7 +149,7 @@ URL = Block(
         words(
             "status_code",
             "status_code",
-            "Good status codes and ranges, as in C(200-299 404). Default 200-299.",
+            "Good status codes and ranges, as in C(200-299 404).",
             aliases=("status",),
             default="200-299",
             outdated=("status",),
@@ -135,6 +162,7 @@ URL = Block(
         words("regex_stack", "any", "First and largest stack in bytes.", unit="bytes"),
         integer("regex_min_offset", 0, UINT, "First byte to look at.", unit="bytes"),
         integer("regex_max_offset", 0, UINT, "Last byte to start a match at.", unit="bytes"),
+        flag("tls_compliant", "End TLS connections with a close_notify alert.", since="2.3"),
     ),
 )
 
@@ -143,6 +171,8 @@ _HTTP = (
     choice("http_protocol", ("1.0", "1.0C", "1.1"), "HTTP version; 1.0C is 1.0 with Connection: close.", default="1.0"),
     switch("fast_recovery", "No delay between several URLs at start and recovery.", default="false"),
     switch("enable_sni", "Send the virtual host as TLS server name.", default="false"),
+    text("sni_name", "Send this as TLS server name.", since="2.4"),
+    flag("tls_compliant", "End TLS connections with a close_notify alert.", since="2.3"),
     Word("url", BLOCKS, "The pages to fetch.", block=URL, required=True),
 )
 
@@ -150,7 +180,7 @@ _HOST = Block(
     "host",
     (
         address("connect_ip", "Address to check.", default="the real server's address"),
-        integer("connect_port", 1, 65535, "Port to check. Default 25.", default="25"),
+        integer("connect_port", 1, 65535, "Port to check.", default="25"),
         address("bindto", "Source address."),
     ),
 )
@@ -169,11 +199,11 @@ CHECKS: tuple[Word, ...] = (
         choice(
             "type",
             ("A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA"),
-            "Kind of query. Default SOA.",
+            "Kind of query.",
             any_case=True,
             default="SOA",
         ),
-        name_of("name", "Name to ask for. Default is the root.", default="."),
+        name_of("name", "Name to ask for.", default="."),
     ),
     _check(
         "UDP_CHECK",
@@ -196,16 +226,24 @@ CHECKS: tuple[Word, ...] = (
         words("user", "user", "User, and optionally group, to run it as."),
         tuple(word for word in _check_timers() if word.name != "connect_timeout"),
     ),
-    refused("BFD_CHECK", "bfd_instance has no variable yet"),
-    refused("FILE_CHECK", "track_file has no variable yet"),
+    *not_supported(
+        NO_BFD,
+        _any_check("BFD_CHECK", name_of("name", "Name of a bfd_instance.", required=True)),
+    ),
+    _any_check(
+        "FILE_CHECK",
+        name_of("track_file", "Name of a track_file.", required=True),
+        words("weight", "file_weight", "Factor of the number in the file, optionally followed by reverse."),
+        flag("dynamic", "The number in the file changes the weight and the quorum.", since="2.2.8"),
+    ),
 )
 
 REAL_SERVER = Block(
     "real_server",
     (
         words("ip", "servers", "Address, or a range such as C(192.0.2.1-10).", required=True, key=True),
-        integer("port", 0, 65535, "Port. Default: the virtual server's.", key=True),
-        integer("weight", 0, 65535, "Share of the connections; 0 takes no new ones. Default 1.", default="1"),
+        integer("port", 0, 65535, "Port.", key=True, default="the virtual server's port"),
+        integer("weight", 0, 2147483647, "Share of the connections; 0 takes no new ones.", default="1"),
         words(
             "lvs_method",
             "method",
@@ -225,7 +263,9 @@ REAL_SERVER = Block(
         script("notify_down", "Run when it is down."),
         switch("smtp_alert", "Send mail on a change."),
         text("virtualhost", "Default Host header of its checks."),
-        text("snmp_name", "Name in SNMP."),
+        *without_effect(_SNMP, text("snmp_name", "Name in SNMP.")),
+        seconds("slow_start", 0, 86400, "Seconds in which a server's weight grows after it came up.", own=True),
+        *_own_check_words(),
         *CHECKS,
     ),
 )
@@ -237,15 +277,20 @@ VIRTUAL_SERVER = Block(
         integer("port", 0, 65535, "Port; 0 or none for all ports, with persistence only.", key=True),
         integer("fwmark", 1, UINT, "Firewall mark, in place of ip and port.", key=True),
         text("group", "A name of director_virtual_server_groups, in place of ip and port.", key=True),
-        choice("lb_algo", ALGORITHMS, "Scheduler. Default wlc.", aliases=("lvs_sched",), default="wlc"),
+        choice("lb_algo", ALGORITHMS, "Scheduler.", aliases=("lvs_sched",), default="wlc"),
         words(
             "lb_kind",
             "method",
-            "Forwarding, NAT, DR or TUN with its options. Default NAT.",
+            "Forwarding, NAT, DR or TUN with its options.",
             aliases=("lvs_method",),
             default="NAT",
         ),
-        choice("protocol", ("TCP", "UDP", "SCTP"), "Default TCP.", any_case=True, default="UDP, with a complaint"),
+        choice(
+            "protocol",
+            ("TCP", "UDP", "SCTP"),
+            "Transport protocol. Not there, it means TCP in the role's variables and UDP in a file.",
+            any_case=True,
+        ),
         choice("ip_family", ("inet", "inet6"), "Family of a fwmark service with tunnelled servers.", default="inet"),
         integer(
             "persistence_timeout",
@@ -274,7 +319,7 @@ VIRTUAL_SERVER = Block(
         flag("ha_suspend", "No checks while the VIP is not here."),
         switch("alpha", "Servers are down until their first success.", default="false"),
         switch("omega", "Run the down scripts at stop.", default="false"),
-        integer("quorum", 1, UINT, "Weight that must be alive. Default 1.", default="1"),
+        integer("quorum", 1, UINT, "Weight that must be alive.", default="1"),
         integer("hysteresis", 0, UINT, "Tolerance of the quorum, below it.", default="0"),
         script("quorum_up", "Run when the quorum is reached."),
         script("quorum_down", "Run when the quorum is lost."),
@@ -282,7 +327,16 @@ VIRTUAL_SERVER = Block(
         integer("weight", 1, 65535, "Default weight of its servers.", default="1"),
         switch("smtp_alert", "Send mail on a change of quorum."),
         text("virtualhost", "Default Host header of the checks."),
-        text("snmp_name", "Name in SNMP."),
+        *without_effect(_SNMP, text("snmp_name", "Name in SNMP.")),
+        words(
+            "depool_floor",
+            "floor",
+            "Number or percentage of real servers that stay in the pool whatever their checks say.",
+            own=True,
+            default="0",
+        ),
+        seconds("slow_start", 0, 86400, "Seconds in which a server's weight grows after it came up.", own=True),
+        *_own_check_words(),
         words(
             "sorry_server",
             "sorry_server",

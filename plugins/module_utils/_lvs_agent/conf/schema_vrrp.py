@@ -8,6 +8,7 @@ Source: keepalived.conf(5) of 2.2.7; ranges as its ``keepalived -t`` enforces th
 
 from __future__ import annotations
 
+from .schema_lvs import NO_BFD
 from .words import (
     BLOCK,
     Block,
@@ -19,23 +20,24 @@ from .words import (
     integer,
     lines,
     name_of,
+    not_supported,
     refused,
     script,
     seconds,
     switch,
     text,
+    without_effect,
     words,
 )
 
 UINT = 4294967295
-_NO_BLOCK = "the block it refers to has no variable yet; a track_script can do the same"
 
 VRRP_SCRIPT = Block(
     "vrrp_script",
     (
         text("name", "Name, for track_script.", required=True, key=True),
         script("script", "Command line; exit status 0 is success.", required=True),
-        integer("interval", 1, 4294, "Seconds between two runs. Default 1.", default="1", unit="s"),
+        integer("interval", 1, 4294, "Seconds between two runs.", default="1", unit="s"),
         integer("timeout", 1, 4294, "Seconds after which a run has failed.", default="interval", unit="s"),
         words(
             "weight",
@@ -82,9 +84,20 @@ def _track_words() -> tuple[Word, ...]:
             "track",
             "Names of director_vrrp_scripts, each optionally followed by weight and a number.",
         ),
-        refused("track_file", _NO_BLOCK),
-        refused("track_process", _NO_BLOCK),
-        refused("track_bfd", _NO_BLOCK),
+        lines(
+            "track_file", "track_far", "Names of track_file blocks, each optionally followed by weight and a number."
+        ),
+        lines(
+            "track_process",
+            "track_far",
+            "Names of vrrp_track_process blocks, each optionally followed by weight and a number.",
+        ),
+        *not_supported(
+            NO_BFD,
+            lines(
+                "track_bfd", "track", "Names of bfd_instance blocks, each optionally followed by weight and a number."
+            ),
+        ),
     )
 
 
@@ -116,11 +129,28 @@ AUTHENTICATION = Block(
     ),
 )
 
+AUTH_HMAC = Block(
+    "auth_hmac",
+    (
+        words("key", "any", "Number of a key, and the key.", required=True, secret=True, since="2.4"),
+        integer("active_key", 1, 255, "Number of the key to sign with.", since="2.4"),
+        choice("anti_replay", ("time", "monotonic"), "What makes an advert old.", default="time", since="2.4"),
+        integer("time_window", 1, 300, "Age at which an advert is refused.", unit="s", since="2.4"),
+        choice(
+            "mode",
+            ("enforce", "permissive", "receive-only"),
+            "Who must sign, for the time of a change.",
+            default="enforce",
+            since="2.4",
+        ),
+    ),
+)
+
 VRRP_INSTANCE = Block(
     "vrrp_instance",
     (
         text("name", "Name of the instance.", required=True, key=True),
-        choice("state", ("MASTER", "BACKUP"), "State to start in. keepalived's default is BACKUP.", default="BACKUP"),
+        choice("state", ("MASTER", "BACKUP"), "State to start in.", default="BACKUP"),
         name_of("interface", "Interface of the adverts.", required=True),
         integer("virtual_router_id", 1, 255, "Number of the virtual router, unique on its network.", required=True),
         integer(
@@ -135,14 +165,18 @@ VRRP_INSTANCE = Block(
             "advert_int",
             0.01,
             255,
-            "Seconds between adverts; whole seconds in VRRPv2, hundredths up to 40.95 in VRRPv3. Default 1.",
+            "Seconds between adverts; whole seconds in VRRPv2, hundredths up to 40.95 in VRRPv3.",
             default="1",
         ),
-        integer("version", 2, 3, "VRRP version. Default is vrrp_version of global_defs.", default="vrrp_version"),
+        integer("version", 2, 3, "VRRP version.", default="vrrp_version"),
         flag("nopreempt", "Do not take over from a running master of lower priority."),
         flag("preempt", "The opposite of nopreempt, and the default."),
         seconds(
             "preempt_delay", 0, 1000, "Seconds to wait before taking over from a master of lower priority.", default="0"
+        ),
+        *not_supported(
+            "write authentication, or run VRRP where nobody else can send",
+            Word("auth_hmac", BLOCK, "Sign each advert with HMAC-SHA256.", block=AUTH_HMAC, since="2.4"),
         ),
         Word("authentication", BLOCK, "Authentication of adverts (VRRPv2 only).", block=AUTHENTICATION),
         lines(
@@ -154,6 +188,7 @@ VRRP_INSTANCE = Block(
         lines("virtual_ipaddress_excluded", "vip", "VIPs that are not in the adverts."),
         lines("virtual_routes", "any", "Routes while master, in the words of C(ip route)."),
         lines("virtual_rules", "any", "Rules while master, in the words of C(ip rule)."),
+        flag("no_virtual_ipaddress", "The instance has no VIP, on purpose.", since="2.2.8"),
         flag("promote_secondaries", "Keep other addresses of a subnet when one of them goes."),
         address("mcast_src_ip", "Source address of multicast adverts."),
         address("mcast_dst_ip", "Multicast group of this instance.", default="vrrp_mcast_group4 or 6"),
@@ -173,7 +208,12 @@ VRRP_INSTANCE = Block(
         ),
         flag("use_vmac_addr", "Virtual MAC for VIPs on other interfaces."),
         flag("vmac_xmit_base", "Adverts from the real interface."),
-        words("use_ipvlan", "any", "Use an ipvlan interface.", bare=True),
+        *not_supported(
+            "write use_vmac",
+            words(
+                "use_ipvlan", "any", "Use an ipvlan interface, optionally with its name, address and mode.", bare=True
+            ),
+        ),
         name_of("vrf", "VRF of a unicast instance without interface."),
         flag("accept", "Answer on the VIPs although not their owner (the default)."),
         flag("no_accept", "Do not answer on the VIPs."),
@@ -217,7 +257,7 @@ VRRP_INSTANCE = Block(
             "down_timer_adverts",
             1,
             100,
-            "Missed adverts before taking over. Default 3.",
+            "Missed adverts before taking over.",
             default="vrrp_down_timer_adverts",
             unit="adverts",
         ),
@@ -241,8 +281,14 @@ VRRP_INSTANCE = Block(
             "Checksum of keepalived before 1.3.6 in VRRPv3 unicast.",
             bare=True,
         ),
-        integer("kernel_rx_buf_size", 1, UINT, "Receive buffer in bytes.", unit="bytes"),
-        integer("debug", 0, 4, "Not implemented in keepalived.", default="0"),
+        *without_effect(
+            "lvs-agent sizes its buffers itself",
+            integer("kernel_rx_buf_size", 1, UINT, "Receive buffer.", unit="bytes"),
+        ),
+        *without_effect(
+            "it is not implemented in keepalived either",
+            integer("debug", 0, 4, "Level of debugging.", default="0"),
+        ),
         name_of(
             "lvs_sync_daemon_interface",
             "Interface of the connection sync daemon that follows this instance.",

@@ -24,20 +24,25 @@ _INTERFACE = 15  # longest name of a Linux interface, and of an address label
 
 def vip(words: Words) -> Words:
     """``ADDRESS[/LENGTH] [dev IF] [label IF:TEXT] [brd ADDRESS] [scope S] …``."""
+    return _address(words, _VIP_VALUES)
+
+
+def static_vip(words: Words) -> Words:
+    """As a VIP, optionally with ``track_group NAME``."""
+    return _address(words, (*_VIP_VALUES, "track_group"))
+
+
+def _address(words: Words, values: tuple[str, ...]) -> Words:
     at, _length = address.interface(words[0])
     if at.is_multicast or at.is_loopback or at.is_unspecified:
-        raise BadValue(
-            f"{words[0]} cannot be a virtual address: it is a multicast, loopback or unspecified address"
-        )
+        raise BadValue(f"{words[0]} cannot be a virtual address: it is a multicast, loopback or unspecified address")
     rest = words[1:]
     while rest:
         option = rest.pop(0)
         if option in _VIP_FLAGS:
             continue
-        if option not in _VIP_VALUES:
-            raise BadValue(
-                f"{option!r} is not an option of a virtual address", nearest(option, _VIP_VALUES + _VIP_FLAGS)
-            )
+        if option not in values:
+            raise BadValue(f"{option!r} is not an option of a virtual address", nearest(option, values + _VIP_FLAGS))
         if not rest:
             raise BadValue(f"{option!r} has no value after it")
         _vip_value(option, rest.pop(0))
@@ -75,15 +80,38 @@ def signed(text: str, limit: int, name: str) -> None:
 
 
 def weight(words: Words) -> Words:
-    """``NUMBER [reverse]``."""
-    signed(words[0], 253, "the weight")
+    """``NUMBER [reverse]``, of a script, an interface or a BFD instance."""
+    return _weight(words, 253)
+
+
+def far_weight(words: Words) -> Words:
+    """``NUMBER [reverse]``, of a file or process in VRRP."""
+    return _weight(words, 254)
+
+
+def file_weight(words: Words) -> Words:
+    """``NUMBER [reverse]``, of a file in a health check."""
+    return _weight(words, 2147483647)
+
+
+def _weight(words: Words, limit: int) -> Words:
+    signed(words[0], limit, "the weight")
     if words[1:] not in ([], ["reverse"], ["noreverse"]):
         raise BadValue(f"{' '.join(words[1:])!r} after the weight is not reverse")
     return words
 
 
 def track(words: Words) -> Words:
-    """``NAME [weight NUMBER [reverse]]``."""
+    """``NAME [weight NUMBER [reverse]]``, of a script, an interface or a BFD instance."""
+    return _track(words, 253)
+
+
+def track_far(words: Words) -> Words:
+    """``NAME [weight NUMBER [reverse]]``, of a file or a process."""
+    return _track(words, 254)
+
+
+def _track(words: Words, limit: int) -> Words:
     member(words[:1])
     if words[1:]:
         if words[1] != "weight" or not words[2:]:
@@ -91,7 +119,7 @@ def track(words: Words) -> Words:
                 f"after {words[0]!r} there is {' '.join(words[1:])!r}",
                 "write: NAME weight NUMBER; one name a line",
             )
-        weight(words[2:])
+        _weight(words[2:], limit)
     return words
 
 
@@ -241,9 +269,7 @@ def garp_extra_if(words: Words) -> Words:
     """``[all] SECONDS``."""
     value = words[1:] if words[0] == "all" else words
     if len(value) != 1 or not value[0].isdigit() or int(value[0]) > 86400:
-        raise BadValue(
-            f"{' '.join(words)!r} is not a number of seconds up to 86400, optionally after the word all"
-        )
+        raise BadValue(f"{' '.join(words)!r} is not a number of seconds up to 86400, optionally after the word all")
     return words
 
 
@@ -284,6 +310,45 @@ def _hex(words: Words, pattern: str) -> Words:
     return words
 
 
+def init_file(words: Words) -> Words:
+    """``[NUMBER] [overwrite]``."""
+    rest = words[:-1] if words[-1] == "overwrite" else words
+    if len(rest) > 1:
+        raise BadValue(f"{' '.join(words)!r} is not a number, optionally followed by overwrite")
+    for word in rest:
+        signed(word, 2147483647, "the value")
+    return words
+
+
+def linkbeat(words: Words) -> Words:
+    """``INTERFACE [MII|ETHTOOL|IOCTL]``."""
+    _count(words, 2, "an interface and how it is polled")
+    interface_name(words[0])
+    kinds = ("MII", "ETHTOOL", "IOCTL")
+    if words[1:] and words[1] not in kinds:
+        raise BadValue(f"{words[1]!r} is no way to poll a link", nearest(words[1], kinds))
+    return words
+
+
+def delays(words: Words) -> Words:
+    """``INTERFACE DOWN [UP]``, in seconds up to 255."""
+    interface_name(words[0])
+    if len(words) not in (2, 3):
+        raise BadValue(f"{' '.join(words)!r} is not an interface, a delay down and optionally a delay up")
+    for word in words[1:]:
+        if not re.match(r"[0-9]+(\.[0-9]*)?\Z", word) or float(word) > 255:
+            raise BadValue(f"{word!r} is not a number of seconds from 0 to 255")
+    return words
+
+
+def floor(words: Words) -> Words:
+    """``NUMBER`` or ``NUMBER%``."""
+    match = re.match(r"([0-9]+)(%?)\Z", words[0])
+    if len(words) != 1 or match is None or int(match[1]) > (100 if match[2] else 65535):
+        raise BadValue(f"{' '.join(words)!r} is neither a number of servers nor a percentage such as 30%")
+    return words
+
+
 def anything(words: Words) -> Words:
     """Words keepalived itself has to judge."""
     return words
@@ -292,10 +357,16 @@ def anything(words: Words) -> Words:
 READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
     "any": anything,
     "cpus": cpus,
+    "delays": delays,
+    "far_weight": far_weight,
+    "file_weight": file_weight,
+    "floor": floor,
     "garp_extra_if": garp_extra_if,
     "group_entry": group_entry,
     "hex": hexadecimal,
     "hex_mask": hex_mask,
+    "init_file": init_file,
+    "linkbeat": linkbeat,
     "lvs_timeouts": lvs_timeouts,
     "member": member,
     "method": method,
@@ -306,7 +377,9 @@ READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
     "sorry_server": sorry_server,
     "status_code": status_code,
     "sync_daemon": sync_daemon,
+    "static_vip": static_vip,
     "track": track,
+    "track_far": track_far,
     "user": user,
     "vip": vip,
     "vmac": vmac,

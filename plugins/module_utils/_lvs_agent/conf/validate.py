@@ -25,8 +25,10 @@ def variable_problems(variables: t.Mapping[str, t.Any], host: str) -> list[Probl
         value = variables.get(variable.name)
         if value is None:
             continue
-        if not variable.many:
-            found += block_problems(variable.block, value, variable.name)
+        if variable.word.block is None:
+            found += _line_problems(variable.word, value, variable.name)
+        elif not variable.many:
+            found += block_problems(variable.word.block, value, variable.name)
         elif not isinstance(value, (list, tuple)):
             found.append(
                 Problem(
@@ -34,7 +36,7 @@ def variable_problems(variables: t.Mapping[str, t.Any], host: str) -> list[Probl
                 )
             )
         else:
-            found += _list_problems(variable.block, value, variable.name)
+            found += _list_problems(variable.word.block, value, variable.name)
     found += block_problems(GLOBAL_DEFS, variables.get(HOST_GLOBALS) or {}, HOST_GLOBALS)
     found += _override_problems(variables)
     found += _incomplete_instances(variables)

@@ -12,6 +12,8 @@ import dataclasses
 import functools
 import typing as t
 
+OWN = "lvs_agent"  # the id of our own lines: `@lvs_agent KEYWORD VALUE`
+
 # What lvs-agent makes of a word that keepalived has.
 SUPPORTED = "supported"
 WITHOUT_EFFECT = "accepted without effect"
