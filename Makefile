@@ -88,7 +88,7 @@ importer: ## what the registry would say of the built collection; a warning fail
 	$(PHASE) importer $(TEST) scripts/importer
 
 molecule: $(COLLECTION) ## the scenario `default` in a lab of its own
-	$(PHASE) molecule $(TEST) molecule test -s default
+	$(PHASE) molecule $(TEST) scripts/scenario default
 
 # pytest tells its own time, and its closing line is to be the last
 pytest: $(COLLECTION) ## unit and integration tests in one run

@@ -28,6 +28,7 @@ MASTER_DOWN_S = {name: 3 * ADVERT_INT_S + skew for name, skew in SKEW_S.items()}
 # TCP_CHECK: delay_loop 6, connect_timeout 3, retry 3, delay_before_retry 3. A closed port answers at once.
 CHECK_DOWN_S = 6 + 3 * 3
 CHECK_UP_S = 6
+PROBE_INTERVAL_S = 0.01
 # keepalived waits a whole master down timer after its start, on two busy processors.
 SETTLED_S = 15.0
 
@@ -46,12 +47,12 @@ class Site:
         return demo.holders(self.plan, directors, VIP)
 
     def ask(self, duration_s: float = 1.0) -> list[probe.Attempt]:
-        """A connection to the VIP every 10 ms from the client."""
+        """A connection to the VIP every PROBE_INTERVAL_S from the client."""
         with self.probe(duration_s) as running:
             return running.result()
 
     def probe(self, duration_s: float) -> remote.Probe:
-        return remote.Probe(self.plan, CLIENT, VIP, PORT, duration_s)
+        return remote.Probe(self.plan, CLIENT, VIP, PORT, duration_s, interval_s=PROBE_INTERVAL_S)
 
     def mac(self, host: str, nic: str = "ens33") -> str:
         return next(port.mac for port in self.plan.guest(host).ports if port.nic == nic)
@@ -69,6 +70,15 @@ class Site:
         """Real servers in the director's IPVS table with a weight, as ipvsadm says."""
         words = [line.split() for line in self.run(director, "ipvsadm", "-Sn").splitlines() if line.startswith("-a")]
         return {line[line.index("-r") + 1].rpartition(":")[0] for line in words if line[line.index("-w") + 1] != "0"}
+
+
+def failures(attempts: Sequence[probe.Attempt]) -> list[str]:
+    """The attempts without an answer, each with its moment, its error and how long it took."""
+    return [
+        f"at {attempt.start_s - attempts[0].start_s:.3f} s: {attempt.error} after {attempt.took_s * 1000:.0f} ms"
+        for attempt in attempts
+        if attempt.answer is None
+    ]
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> float:

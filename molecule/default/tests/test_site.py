@@ -14,8 +14,20 @@ from typing import Any
 import pytest
 import testinfra
 
-from _lab import lab, probe, wire
-from site_under_test import ADDRESS, CLIENT, DIRECTORS, LAB, PORT, REAL_SERVERS, SETTLED_S, VIP, Site, wait_until
+from _lab import lab, wire
+from site_under_test import (
+    ADDRESS,
+    CLIENT,
+    DIRECTORS,
+    LAB,
+    PORT,
+    REAL_SERVERS,
+    SETTLED_S,
+    VIP,
+    Site,
+    failures,
+    wait_until,
+)
 
 INVENTORY = Path(__file__).parents[3] / "playbooks/inventories/dr-two-nic"
 
@@ -107,14 +119,14 @@ def test_real_server_holds_the_vip_in_silence(host: Host, name: str) -> None:
 def test_no_real_server_answers_arp_for_the_vip(site: Site, capture: wire.Capture) -> None:
     site.run(CLIENT, "ip", "neigh", "flush", "to", VIP)
     attempts = site.ask(0.5)
-    assert probe.outages(attempts) == []
+    assert failures(attempts) == []
     assert site.claimants(capture) == {site.mac("lvs01")}
     assert site.neighbour() == site.mac("lvs01")
 
 
 def test_the_client_is_served_by_both_in_turn(site: Site) -> None:
     attempts = site.ask(1.0)
-    assert probe.outages(attempts) == []
+    assert failures(attempts) == []
     names = [attempt.answer for attempt in attempts]
     assert set(names) == set(REAL_SERVERS)
     assert all(one != other for one, other in zip(names, names[1:])), "round robin alternates"

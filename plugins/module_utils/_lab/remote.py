@@ -37,12 +37,17 @@ def output(plan: Plan, host: str, *argv: str, timeout_s: float = 60.0) -> str:
     return process.stdout
 
 
+# Longer than a busy host stands still, shorter than TCP's first retransmission (1 s, RFC 6298): an attempt whose
+# first packet was lost has failed, so that an outage is seen for as long as it lasted.
+PATIENCE_S = 0.8
+
+
 class Probe:
     """A client on `host` that asks a VIP every `interval_s` while the fault is injected."""
 
     def __init__(
         self, plan: Plan, host: str, address: str, port: int, duration_s: float, *, interval_s: float = 0.01,
-        timeout_s: float = 0.3,
+        timeout_s: float = PATIENCE_S,
     ) -> None:  # fmt: skip
         self._argv = [
             *ssh_argv(plan, host),
