@@ -203,10 +203,10 @@ def test_destinations_are_asked_for_by_service(monkeypatch: pytest.MonkeyPatch) 
     asked: list[tuple[int, list[bytes]]] = []
 
     class Connection:
-        def dump(self, command: int, attrs: Any, subject: str) -> list[bytes]:
+        def dump(self, command: int, attrs: Any, subject: str, parse: Any) -> list[Any]:
             assert subject == "real servers of virtual service tcp 192.168.1.100:80"
             asked.append((command, list(attrs)))
-            return [message(2, attr(1, bytes(16)) + DESTINATION + attr(12, stats64(0)))]
+            return [parse(message(2, attr(1, bytes(16)) + DESTINATION + attr(12, stats64(0))))]
 
     monkeypatch.setattr(ipvs, "GenlConnection", lambda _name, _timeout_s: Connection())
     key = ServiceKey(socket.AF_INET, 6, "192.168.1.100", 80)

@@ -137,7 +137,7 @@ def done(seq: int, code: int = 0, flags: int = netlink.NLM_F_MULTI) -> bytes:
 
 def test_request_collects_answers_up_to_the_acknowledgement(talk: Any) -> None:
     sock, kernel = talk([part(b"left", 77), part(b"over", 1, 0) + error_message(0)])
-    assert sock.request(0x1C, b"ask", "x") == [b"over"]
+    assert sock.request(0x1C, b"ask", "x", bytes) == [b"over"]
     assert kernel.sent == [Message(0x1C, 0x5, 1, 0, b"ask")]
 
 
@@ -145,19 +145,19 @@ def test_a_refusal_names_the_object_the_errno_and_the_reason(talk: Any) -> None:
     text = netlink.pack_attr(1, b"Unknown scheduler\0")
     sock, _kernel = talk([error_message(errno.EINVAL, text, flags=0x300)])
     with pytest.raises(NetlinkError, match=r"virtual service.*EINVAL.*Unknown scheduler") as caught:
-        sock.request(0x1C, b"", "virtual service")
+        sock.request(0x1C, b"", "virtual service", bytes)
     assert (caught.value.errno, caught.value.subject) == (errno.EINVAL, "virtual service")
 
 
 def test_without_rights_the_advice_says_so(talk: Any) -> None:
     sock, _kernel = talk([error_message(errno.EPERM)])
     with pytest.raises(NetlinkError, match="CAP_NET_ADMIN"):
-        sock.dump(0x1C, b"", "x")
+        sock.dump(0x1C, b"", "x", bytes)
 
 
 def test_a_dump_of_several_datagrams(talk: Any) -> None:
     sock, kernel = talk([part(b"1111", 1) + part(b"2222", 1), part(b"3333", 1), done(1)])
-    assert sock.dump(0x1C, b"", "x") == [b"1111", b"2222", b"3333"]
+    assert sock.dump(0x1C, b"", "x", bytes) == [b"1111", b"2222", b"3333"]
     assert kernel.sent[0].flags == 0x301
 
 
@@ -166,27 +166,27 @@ def test_an_interrupted_dump_is_read_again(talk: Any, where: str) -> None:
     multi, interrupted = netlink.NLM_F_MULTI, netlink.NLM_F_MULTI | netlink.NLM_F_DUMP_INTR
     middle, end = (interrupted, multi) if where == "in the middle" else (multi, interrupted)
     sock, _kernel = talk([part(b"old!", 1, middle), done(1, flags=end)], [part(b"new!", 2), done(2)])
-    assert sock.dump(0x1C, b"", "x") == [b"new!"]
+    assert sock.dump(0x1C, b"", "x", bytes) == [b"new!"]
 
 
 def test_a_dump_that_overflowed_is_read_again_and_the_rest_of_the_first_skipped(talk: Any) -> None:
     lost = OSError(errno.ENOBUFS, "")
     sock, _kernel = talk([part(b"old1", 1), lost], [part(b"old2", 1) + done(1), part(b"new!", 2), done(2)])
-    assert sock.dump(0x1C, b"", "x") == [b"new!"]
+    assert sock.dump(0x1C, b"", "x", bytes) == [b"new!"]
 
 
 def test_a_dump_that_never_settles_gives_up(talk: Any) -> None:
     flags = netlink.NLM_F_MULTI | netlink.NLM_F_DUMP_INTR
     sock, kernel = talk(*([done(seq, flags=flags)] for seq in range(1, 20)))
     with pytest.raises(netlink.DumpInterrupted):
-        sock.dump(0x1C, b"", "x")
+        sock.dump(0x1C, b"", "x", bytes)
     assert len(kernel.sent) == 5
 
 
 def test_an_error_at_the_end_of_a_dump(talk: Any) -> None:
     sock, _kernel = talk([done(1, errno.EOPNOTSUPP)])
     with pytest.raises(NetlinkError, match="not supported"):
-        sock.dump(0x1C, b"", "x")
+        sock.dump(0x1C, b"", "x", bytes)
 
 
 def test_a_lost_acknowledgement_is_an_error(talk: Any) -> None:
@@ -194,7 +194,7 @@ def test_a_lost_acknowledgement_is_an_error(talk: Any) -> None:
     for lost, number in ((OSError(errno.ENOBUFS, ""), errno.ENOBUFS), (late, errno.ETIMEDOUT)):
         sock, _kernel = talk([lost])
         with pytest.raises(NetlinkError, match="read the state again") as caught:
-            sock.request(0x1C, b"", "x")
+            sock.request(0x1C, b"", "x", bytes)
         assert caught.value.errno == number
 
 
@@ -204,7 +204,7 @@ def test_the_kernel_understands_us() -> None:
 
     with GenlConnection("nlctrl") as connection:
         assert connection.family.id == 0x10
-        names = {parse_genl(entry)[2].rstrip(b"\0") for entry in connection.dump(3, [], "families")}
+        names = {entry[2].rstrip(b"\0") for entry in connection.dump(3, [], "families", parse_genl)}
     assert b"nlctrl" in names
     with pytest.raises(FamilyNotFound, match="no-such-family"):
         GenlConnection("no-such-family")

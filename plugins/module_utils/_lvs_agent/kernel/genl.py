@@ -28,8 +28,11 @@ from .netlink import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 _GENL_ID_CTRL = 0x10
 _CTRL_CMD_GETFAMILY = 3
@@ -72,17 +75,24 @@ def resolve_family(sock: NetlinkSocket, name: str) -> Family:
     request = pack_genl(_CTRL_CMD_GETFAMILY, 1, [pack_attr(_CTRL_ATTR_FAMILY_NAME, cstring(name))])
     subject = f"generic netlink family {name}"
     try:
-        answers = sock.request(_GENL_ID_CTRL, request, subject)
+        answers = sock.request(_GENL_ID_CTRL, request, subject, _parse_family)
     except NetlinkError as error:
         if error.errno != errno.ENOENT:
             raise
         raise FamilyNotFound(errno.ENOENT, subject, "load the kernel module that provides it") from error
-    attrs = parse_genl(answers[0])
-    return Family(
-        read_cstring(attrs[_CTRL_ATTR_FAMILY_NAME]),
-        read_u16(attrs[_CTRL_ATTR_FAMILY_ID]),
-        read_u32(attrs[_CTRL_ATTR_VERSION]),
-    )
+    return answers[0]
+
+
+def _parse_family(payload: bytes) -> Family:
+    attrs = parse_genl(payload)
+    try:
+        return Family(
+            read_cstring(attrs[_CTRL_ATTR_FAMILY_NAME]),
+            read_u16(attrs[_CTRL_ATTR_FAMILY_ID]),
+            read_u32(attrs[_CTRL_ATTR_VERSION]),
+        )
+    except (KeyError, struct.error) as error:
+        raise MalformedMessage(f"a generic netlink family without {error}") from error
 
 
 class GenlConnection:
@@ -115,13 +125,13 @@ class GenlConnection:
         except FamilyNotFound:
             return False
 
-    def request(self, command: int, attrs: Iterable[bytes], subject: str) -> list[bytes]:
-        """One order or question; the payload of each answer, for parse_genl. ``subject`` names the object in errors."""
-        return self._sock.request(self.family.id, pack_genl(command, self.family.version, attrs), subject)
+    def request(self, command: int, attrs: Iterable[bytes], subject: str, parse: Callable[[bytes], T]) -> list[T]:
+        """One order or question; ``parse`` gets the payload of each answer. ``subject`` names the object in errors."""
+        return self._sock.request(self.family.id, pack_genl(command, self.family.version, attrs), subject, parse)
 
-    def dump(self, command: int, attrs: Iterable[bytes], subject: str) -> list[bytes]:
-        """A whole listing; the payload of each entry, for parse_genl."""
-        return self._sock.dump(self.family.id, pack_genl(command, self.family.version, attrs), subject)
+    def dump(self, command: int, attrs: Iterable[bytes], subject: str, parse: Callable[[bytes], T]) -> list[T]:
+        """A whole listing; ``parse`` gets the payload of each entry."""
+        return self._sock.dump(self.family.id, pack_genl(command, self.family.version, attrs), subject, parse)
 
     def batch(self, payloads: Sequence[bytes], subject: str) -> list[Refusal]:
         """Many orders, each a whole payload of pack_genl; see NetlinkSocket.batch."""

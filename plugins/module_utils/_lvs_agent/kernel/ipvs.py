@@ -16,7 +16,7 @@ from .genl import FamilyNotFound, GenlConnection
 from .interfaces import interface_names, missing_interface
 from .ipvs_errors import ChangeRefused, IpvsUnavailable
 from .ipvsadm import STATES
-from .netlink import MalformedMessage, NetlinkError
+from .netlink import NetlinkError
 from .netns import inside
 
 if TYPE_CHECKING:
@@ -170,12 +170,11 @@ class Ipvs:
     # How
 
     def _ask(self, command: int, subject: str, parse_answer: Callable[[bytes], T]) -> T:
-        return _parsed(self._checked(lambda: self._connection.request(command, (), subject)), subject, parse_answer)[0]
+        (answer,) = self._checked(lambda: self._connection.request(command, (), subject, parse_answer))
+        return answer
 
-    def _list(
-        self, command: int, attrs: Iterable[bytes], subject: str, parse_entry: Callable[[bytes], T]
-    ) -> list[T]:
-        return _parsed(self._checked(lambda: self._connection.dump(command, attrs, subject)), subject, parse_entry)
+    def _list(self, command: int, attrs: Iterable[bytes], subject: str, parse_entry: Callable[[bytes], T]) -> list[T]:
+        return self._checked(lambda: self._connection.dump(command, attrs, subject, parse_entry))
 
     def _order(
         self,
@@ -185,14 +184,14 @@ class Ipvs:
         advise: Callable[[int], str] = lambda _code: "",
     ) -> None:
         try:
-            self._checked(lambda: self._connection.request(command, attrs, subject))
+            self._checked(lambda: self._connection.request(command, attrs, subject, bytes))
         except NetlinkError as error:
             advice = advise(error.errno or 0)
             if not advice:
                 raise
             raise NetlinkError(error.errno or 0, subject, advice) from error
 
-    def _checked(self, ask: Callable[[], list[bytes]]) -> list[bytes]:
+    def _checked(self, ask: Callable[[], T]) -> T:
         try:
             return ask()
         except NetlinkError as error:
@@ -215,10 +214,3 @@ def _fitting(subject: str, pack_attrs: Callable[[], list[bytes]]) -> list[bytes]
         return pack_attrs()
     except pack.NO_ROOM as error:
         raise NetlinkError(errno.EINVAL, subject, f"{error}; nothing was changed") from error
-
-
-def _parsed(payloads: list[bytes], subject: str, parse_one: Callable[[bytes], T]) -> list[T]:
-    try:
-        return [parse_one(payload) for payload in payloads]
-    except MalformedMessage as error:
-        raise NetlinkError(errno.EBADMSG, subject, f"the kernel's answer is not understood: {error}") from error

@@ -9,7 +9,6 @@ Source of the meanings: ip_vs_genl_set_cmd and what it calls in net/netfilter/ip
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 
 from . import ipvs_types as types
@@ -140,6 +139,8 @@ def daemon_advice(daemon: types.Daemon, code: int) -> str:
 
 
 def _daemon_invalid(daemon: types.Daemon) -> str:
+    import ipaddress
+
     if daemon.state not in STATES:
         return "the state is neither master nor backup"
     if daemon.mcast_group and not ipaddress.ip_address(daemon.mcast_group).is_multicast:

@@ -79,8 +79,9 @@ DAEMON_MCAST_TTL = 8
 INFO_VERSION = 1
 INFO_CONN_TAB_SIZE = 2
 
-# IPVS_STATS_ATTR_CONNS = 1 .. OUTBPS = 10, in the order of ipvs_types.Stats' fields; 11 is padding.
+# IPVS_STATS_ATTR_CONNS = 1 .. OUTBPS = 10, in the order of ipvs_types.Stats' fields
 STATS_FIELDS = 10
+STATS_PAD = 11
 # The content of the 32-bit STATS: eight counters of 32 bits and the two byte counts of 64.
 STATS_BYTES = 8 * 8 + 2 * 12
 

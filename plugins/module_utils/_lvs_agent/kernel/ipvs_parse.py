@@ -47,10 +47,8 @@ if TYPE_CHECKING:
 
 _ADDR_BYTES = {int(socket.AF_INET): 4, int(socket.AF_INET6): 16}
 
-# The usual layout of a real server, as one struct: headers and values by turns. What opens a nest is one header with
-# the first one inside: the generic header, the nest and the address; the nest STATS64 and its first counter. Of the
-# 32-bit STATS nothing is read.
-_USUAL_LAYOUT = (
+# The order in which kernels since 5.3 send a real server, its address before and its STATS64 behind this.
+_USUAL_ORDER = (
     (n.DEST_PORT, "Hxx", 2),
     (n.DEST_FWD_METHOD, "I", 4),
     (n.DEST_WEIGHT, "I", 4),
@@ -63,19 +61,39 @@ _USUAL_LAYOUT = (
     (n.DEST_INACT_CONNS, "I", 4),
     (n.DEST_PERSIST_CONNS, "I", 4),
     (n.DEST_ADDR_FAMILY, "Hxx", 2),
-    (n.DEST_STATS, f"B{n.STATS_BYTES - 1}x", n.STATS_BYTES),
 )
-_USUAL = struct.Struct(
-    "=12s16s" + "".join(f"I{value}" for _kind, value, _size in _USUAL_LAYOUT) + "8sQ" + "IQ" * (n.STATS_FIELDS - 1)
-)
-_USUAL_HEADERS = (
-    pack_genl(n.CMD_NEW_DEST, n.GENL_VERSION)
-    + u32(attr_header(n.CMD_ATTR_DEST, _USUAL.size - 8))
-    + u32(attr_header(n.DEST_ADDR, 16)),
-    *(attr_header(kind, size) for kind, _value, size in _USUAL_LAYOUT),
-    u32(attr_header(n.DEST_STATS64, n.STATS_FIELDS * 12)) + u32(attr_header(1, 8)),
-    *(attr_header(kind, 8) for kind in range(2, n.STATS_FIELDS + 1)),
-)
+
+
+def _usual_layout(padded: bool) -> tuple[struct.Struct, tuple[object, ...]]:
+    """A whole real server as one struct of headers and values by turns, and its headers.
+
+    What opens a nest is one header with the first attribute inside. Of the 32-bit STATS nothing is read. Machines that
+    cannot read 64 bits at an odd place (not x86-64, arm64, s390x, ppc64le) have a padding attribute before such values.
+    """
+    before = u32(attr_header(n.STATS_PAD, 0)) if padded else b""
+    step = len(before)
+    stats_bytes = n.STATS_BYTES + 2 * step
+    stats64_bytes = n.STATS_FIELDS * 12 + (n.STATS_FIELDS - 1) * step
+    layout = struct.Struct(
+        "=12s16s"
+        + "".join(f"I{value}" for _kind, value, _size in _USUAL_ORDER)
+        + f"IB{stats_bytes - 1}x8sQ"
+        + f"{4 + step}sQ" * (n.STATS_FIELDS - 1)
+    )
+    first = pack_genl(n.CMD_NEW_DEST, n.GENL_VERSION) + u32(attr_header(n.CMD_ATTR_DEST, layout.size - 8))
+    headers = (
+        first + u32(attr_header(n.DEST_ADDR, 16)),
+        *(attr_header(kind, size) for kind, _value, size in _USUAL_ORDER),
+        attr_header(n.DEST_STATS, stats_bytes),
+        u32(attr_header(n.DEST_STATS64, stats64_bytes)) + u32(attr_header(1, 8)),
+        *(before + u32(attr_header(kind, 8)) for kind in range(2, n.STATS_FIELDS + 1)),
+    )
+    return layout, headers
+
+
+_NO_LAYOUT: tuple[None, tuple[()]] = (None, ())
+# size -> layout
+_USUAL = {layout.size: (layout, headers) for layout, headers in map(_usual_layout, (False, True))}
 
 
 @contextlib.contextmanager
@@ -123,27 +141,27 @@ def _read_netmask(af: int, payload: bytes) -> str:
 def parse_destination(payload: bytes, service_af: int) -> DestinationEntry:
     """An entry of the listing of a service's real servers, whose address family is ``service_af``.
 
-    The layout that kernels since 5.3 send on most machines is read at once; any other one attribute by attribute.
+    The layouts that kernels since 5.3 send are read at once; any other one attribute by attribute.
     """
-    if len(payload) == _USUAL.size:
-        parts = _USUAL.unpack(payload)
-        if parts[::2] == _USUAL_HEADERS:
-            values = parts[1::2]
-            af = values[12]
-            if af in _ADDR_BYTES:
-                destination = Destination(
-                    af,
-                    socket.inet_ntop(af, values[0][: _ADDR_BYTES[af]]),
-                    socket.ntohs(values[1]),
-                    values[2] & n.FWD_MASK,
-                    values[3],
-                    values[7],
-                    values[8],
-                    values[4],
-                    socket.ntohs(values[5]),
-                    values[6],
-                )
-                return DestinationEntry(destination, values[9], values[10], values[11], Stats(*values[14:]))
+    layout, headers = _USUAL.get(len(payload), _NO_LAYOUT)
+    if layout is not None:
+        parts = layout.unpack(payload)
+        values = parts[1::2]
+        af = values[12]
+        if parts[::2] == headers and af in _ADDR_BYTES:
+            destination = Destination(
+                af,
+                socket.inet_ntop(af, values[0][: _ADDR_BYTES[af]]),
+                socket.ntohs(values[1]),
+                values[2] & n.FWD_MASK,
+                values[3],
+                values[7],
+                values[8],
+                values[4],
+                socket.ntohs(values[5]),
+                values[6],
+            )
+            return DestinationEntry(destination, values[9], values[10], values[11], Stats(*values[14:]))
     return _general_destination(payload, service_af)
 
 

@@ -8,7 +8,6 @@ Each table of names stands beside its reverse. A number without a name is spelle
 
 from __future__ import annotations
 
-import difflib
 import socket
 from typing import TYPE_CHECKING
 
@@ -70,6 +69,8 @@ def sched_flag_bits(sched_name: str, names: Iterable[str]) -> int:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """What to use instead of a name that is not known: "did you mean …?" if one is near, else all of them."""
+    import difflib
+
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from .errors import KernelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 NETLINK_GENERIC = 16
 _SOL_NETLINK = 270
@@ -275,14 +278,14 @@ class NetlinkSocket:
         """Close the socket; a second call does nothing."""
         self._sock.close()
 
-    def request(self, kind: int, payload: bytes, subject: str) -> list[bytes]:
-        """Send one message and return the payloads that the kernel answers with before its acknowledgement, often none.
+    def request(self, kind: int, payload: bytes, subject: str, parse: Callable[[bytes], T]) -> list[T]:
+        """Send one message and return what ``parse`` makes of each answer before the acknowledgement, often none.
 
-        Raises NetlinkError. After ENOBUFS or ETIMEDOUT the acknowledgement is lost: whether the request was
-        carried out is unknown until the state is read again.
+        Raises NetlinkError, also when ``parse`` raises MalformedMessage. After ENOBUFS or ETIMEDOUT the acknowledgement
+        is lost: whether the request was carried out is unknown until the state is read again.
         """
         seq = self._send(kind, NLM_F_ACK, payload, subject)
-        answers: list[bytes] = []
+        answers: list[T] = []
         while True:
             for message in self._receive(subject):
                 if message.seq != seq:
@@ -290,7 +293,7 @@ class NetlinkSocket:
                 if message.type == NLMSG_ERROR:
                     _raise_if_error(*parse_error(message), subject)
                     return answers
-                answers.append(message.payload)
+                answers.append(_understood(message.payload, subject, parse))
 
     def batch(self, kind: int, payloads: Sequence[bytes], subject: str) -> list[Refusal]:
         """Send many orders, as many to a datagram as the socket's buffers allow, and return those refused, in order.
@@ -343,16 +346,16 @@ class NetlinkSocket:
                 if message.seq == last:
                     return refused
 
-    def dump(self, kind: int, payload: bytes, subject: str) -> list[bytes]:
-        """Send a dump request and return the payload of each message of the listing.
+    def dump(self, kind: int, payload: bytes, subject: str, parse: Callable[[bytes], T]) -> list[T]:
+        """Send a dump request and return what ``parse`` makes of the payload of each message of the listing.
 
         A listing that changed while it was read (NLM_F_DUMP_INTR), that lost datagrams (ENOBUFS), or that could not
         start because an abandoned one is not at its end (EBUSY), is read again from the start; after five such
-        attempts DumpInterrupted is raised. Raises NetlinkError.
+        attempts DumpInterrupted is raised. Raises NetlinkError, also when ``parse`` raises MalformedMessage.
         """
         for _attempt in range(_DUMP_ATTEMPTS):
             try:
-                listing = self._dump_once(kind, payload, subject)
+                listing = self._dump_once(kind, payload, subject, parse)
             except NetlinkError as error:
                 if error.errno not in (errno.ENOBUFS, errno.EBUSY):
                     raise
@@ -366,10 +369,10 @@ class NetlinkSocket:
             f"the listing changed in each of {_DUMP_ATTEMPTS} attempts to read it; try again",
         )
 
-    def _dump_once(self, kind: int, payload: bytes, subject: str) -> list[bytes] | None:
+    def _dump_once(self, kind: int, payload: bytes, subject: str, parse: Callable[[bytes], T]) -> list[T] | None:
         """The listing, or None when the kernel says that it is inconsistent."""
         seq = self._send(kind, NLM_F_DUMP, payload, subject)
-        listing: list[bytes] = []
+        listing: list[T] = []
         consistent = True
         while True:
             for message_kind, flags, message_seq, _pid, content in self._receive(subject):
@@ -383,7 +386,7 @@ class NetlinkSocket:
                     _raise_if_error(*_error_at_end_of_dump(Message(message_kind, flags, seq, 0, content)), subject)
                     return listing if consistent else None
                 else:
-                    listing.append(content)
+                    listing.append(_understood(content, subject, parse))
 
     def _drain(self) -> None:
         """Read what is left of an abandoned listing: the kernel starts no other one before its end."""
@@ -428,7 +431,18 @@ class NetlinkSocket:
         try:
             return list(parse_messages(data))
         except MalformedMessage as error:
-            raise NetlinkError(errno.EBADMSG, subject, f"the kernel's answer is not understood: {error}") from error
+            raise _not_understood(subject, error) from error
+
+
+def _understood(payload: bytes, subject: str, parse: Callable[[bytes], T]) -> T:
+    try:
+        return parse(payload)
+    except MalformedMessage as error:
+        raise _not_understood(subject, error) from error
+
+
+def _not_understood(subject: str, error: MalformedMessage) -> NetlinkError:
+    return NetlinkError(errno.EBADMSG, subject, f"the kernel's answer is not understood: {error}")
 
 
 def _raise_if_error(code: int, explanation: str, subject: str) -> None:

@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import difflib
 import errno
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import KernelError
@@ -18,7 +15,7 @@ from .errors import KernelError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NETNS_DIRECTORY = Path("/run/netns")
+_DIRECTORY = "/run/netns"
 _OWN = "/proc/thread-self/ns/net"
 _CLONE_NEWNET = 0x40000000
 
@@ -34,23 +31,23 @@ class NamespaceNotFound(NamespaceError):
 def namespace_names() -> list[str]:
     """The names of the network namespaces as ``ip netns`` lists them, sorted."""
     try:
-        return sorted(path.name for path in NETNS_DIRECTORY.iterdir())
+        return sorted(os.listdir(_DIRECTORY))
     except FileNotFoundError:
         return []
 
 
-def namespace_path(netns: str) -> Path:
+def namespace_path(netns: str) -> str:
     """The file that holds a namespace: a name's is under /run/netns, an absolute path is itself.
 
     Raises NamespaceError for what is neither.
     """
     if netns.startswith("/"):
-        return Path(netns)
+        return netns
     if "/" in netns or "\0" in netns or netns in ("", ".", ".."):
         raise NamespaceError(
             errno.EINVAL, f"network namespace {netns!r}", "use a name that `ip netns` lists, or an absolute path"
         )
-    return NETNS_DIRECTORY / netns
+    return f"{_DIRECTORY}/{netns}"
 
 
 @contextlib.contextmanager
@@ -97,6 +94,8 @@ def _missing(netns: str) -> str:
     names = namespace_names()
     if not names:
         return "there are none on this host; `ip netns add` makes one"
+    import difflib
+
     near = difflib.get_close_matches(netns.rpartition("/")[2], names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"there are only {', '.join(names)}{hint}"
@@ -108,6 +107,8 @@ def _setns(descriptor: int) -> None:
     if known is not None:
         known(descriptor, _CLONE_NEWNET)
         return
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(descriptor, _CLONE_NEWNET):
         number = ctypes.get_errno()
