@@ -11,7 +11,7 @@ import typing as t
 from . import address, model, values
 from .director import Director
 from .merge import fields
-from .problem import WARNING, Problem, nearest
+from .problem import ERROR, WARNING, Problem, nearest
 
 Instance = t.Mapping[str, t.Any]
 _HIGHEST_V3 = decimal.Decimal("40.95")
@@ -57,9 +57,7 @@ def _authentication(director: Director, instance: Instance) -> list[Problem]:
         found.append(director.problem(f"{where}.auth_pass", what, "write 8 characters or fewer"))
     if model.version(instance, global_defs) == 3:
         found.append(
-            director.problem(
-                where, "VRRPv3 (and IPv6 with it) has no authentication", "remove it, or use version 2"
-            )
+            director.problem(where, "VRRPv3 (and IPv6 with it) has no authentication", "remove it, or use version 2")
         )
     elif model.is_on(global_defs.get("vrrp_strict")) or model.is_on(instance.get("strict_mode")):
         found.append(director.problem(where, "strict mode has no authentication", "remove one of the two"))
@@ -104,31 +102,21 @@ def _start(director: Director, instance: Instance) -> list[Problem]:
         value = instance.get(word)
         used = model.is_on(value) if word == "nopreempt" else bool(values.number(value))
         if state == "MASTER" and used:
-            found.append(
-                director.problem(where, f"{word} does not work with state MASTER", "write state: BACKUP")
-            )
+            found.append(director.problem(where, f"{word} does not work with state MASTER", "write state: BACKUP"))
     if state == "MASTER" and model.signs(instance):
         found.append(
-            director.problem(
-                where, "keepalived starts no instance with AH as MASTER", "it is left out", WARNING
-            )
+            director.problem(where, "keepalived starts no instance with AH as MASTER", "it is left out", WARNING)
         )
     if model.is_on(instance.get("nopreempt")) and model.is_on(instance.get("preempt")):
         found.append(
-            director.problem(
-                director.path(instance, "preempt"), "it contradicts nopreempt", "keep one of them"
-            )
+            director.problem(director.path(instance, "preempt"), "it contradicts nopreempt", "keep one of them")
         )
     if str(instance.get("interface")) == "lo":
         what = "VRRP cannot run on the loopback interface"
-        found.append(
-            director.problem(director.path(instance, "interface"), what, "write the interface of the network")
-        )
+        found.append(director.problem(director.path(instance, "interface"), what, "write the interface of the network"))
     if model.is_on(instance.get("vmac_xmit_base")) and not instance.get("use_vmac"):
         found.append(
-            director.problem(
-                director.path(instance, "vmac_xmit_base"), "it needs use_vmac", "add use_vmac: true"
-            )
+            director.problem(director.path(instance, "vmac_xmit_base"), "it needs use_vmac", "add use_vmac: true")
         )
     return found
 
@@ -139,22 +127,16 @@ def _sources(director: Director, instance: Instance) -> list[Problem]:
     found: list[Problem] = []
     if own is not None and own in peers:
         where = director.path(instance, "unicast_peer")
-        found.append(
-            director.problem(where, f"{own} is this director itself", "list the other directors only")
-        )
+        found.append(director.problem(where, f"{own} is this director itself", "list the other directors only"))
     unicast_words = ("unicast_src_ip", "check_unicast_src", "unicast_ttl", "old_unicast_checksum")
     for word in unicast_words if "unicast_peer" not in instance else ():
         if instance.get(word) not in (None, False):
             found.append(
-                director.problem(
-                    director.path(instance, word), "there is no unicast_peer", "list the other directors"
-                )
+                director.problem(director.path(instance, word), "there is no unicast_peer", "list the other directors")
             )
     if peers and "mcast_dst_ip" in instance:
         found.append(
-            director.problem(
-                director.path(instance, "mcast_dst_ip"), "the instance is unicast", "remove one of them"
-            )
+            director.problem(director.path(instance, "mcast_dst_ip"), "the instance is unicast", "remove one of them")
         )
     return found
 
@@ -172,10 +154,9 @@ def _tracking(director: Director, instance: Instance) -> list[Problem]:
 def _scripts(director: Director, block: t.Mapping[str, t.Any], where: str) -> list[Problem]:
     known = [str(script.get("name")) for script in director.configuration["vrrp_script"]]
     unknown = [line[0] for line in model.lines(block.get("track_script")) if line[0] not in known]
-    advice = "director_vrrp_scripts has none" if not known else ""
+    advice = "there is no vrrp_script at all" if not known else ""
     return [
-        director.problem(where, f"there is no vrrp_script {name}", advice or nearest(name, known))
-        for name in unknown
+        director.problem(where, f"there is no vrrp_script {name}", advice or nearest(name, known)) for name in unknown
     ]
 
 
@@ -193,26 +174,30 @@ def _routers_used_twice(director: Director) -> list[Problem]:
             place = f"on {instance.get('interface')} for IPv{families[0]}"
             what = f"VRID {number} is already used by {seen[key]} {place}"
             found.append(
-                director.problem(
-                    director.path(instance, "virtual_router_id"), what, "choose another from 1 to 255"
-                )
+                director.problem(director.path(instance, "virtual_router_id"), what, "choose another from 1 to 255")
             )
         seen.setdefault(key, str(instance.get("name")))
     return found
 
 
 def _addresses_used_twice(director: Director) -> list[Problem]:
-    seen: dict[address.Address, str] = {}
+    seen: dict[address.Address, tuple[str, list[str]]] = {}
     found: list[Problem] = []
     for instance in director.configuration["vrrp_instance"]:
         name = str(instance.get("name"))
         for word in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
-            for at in model.vips(instance, word):
-                if at in seen:
-                    twice = "twice here" if seen[at] == name else f"in {seen[at]} too"
-                    where = director.path(instance, word)
-                    found.append(director.problem(where, f"the VIP {at} is {twice}", "write it once"))
-                seen.setdefault(at, name)
+            for line in model.lines(instance.get(word)):
+                at = address.try_parse(line[0].partition("/")[0])
+                if at is None:
+                    continue
+                owner, options = seen.setdefault(at, (name, line))
+                if options is line:
+                    continue
+                twice = "twice here" if owner == name else f"in {owner} too"
+                # with another label or interface, keepalived takes it, and the kernel decides
+                severity = WARNING if owner == name and options[1:] != line[1:] else ERROR
+                where = director.path(instance, word)
+                found.append(director.problem(where, f"the VIP {at} is {twice}", "write it once", severity))
     return found
 
 
@@ -226,14 +211,10 @@ def _groups(director: Director) -> list[Problem]:
         members = [line[0] for line in model.lines(group.get("group"))]
         for member in members:
             if member not in known:
-                found.append(
-                    director.problem(where, f"there is no vrrp_instance {member}", nearest(member, known))
-                )
+                found.append(director.problem(where, f"there is no vrrp_instance {member}", nearest(member, known)))
             if member in owners:
                 found.append(
-                    director.problem(
-                        where, f"{member} is in {owners[member]} already", "an instance has one group"
-                    )
+                    director.problem(where, f"{member} is in {owners[member]} already", "an instance has one group")
                 )
             owners.setdefault(member, name)
         if len(members) == 1 and set(group) - {"name", "group"}:
@@ -256,20 +237,12 @@ def _weights(director: Director) -> list[Problem]:
         owner = model.whole(instance.get("priority")) == 255
         if not owner and name not in grouped:
             continue
-        reason = (
-            "priority 255 never changes" if owner else f"it is a member of the sync group {grouped[name]}"
-        )
-        advice = (
-            "write weight 0"
-            if owner
-            else "track it in the group, or write sync_group_tracking_weight: true there"
-        )
+        reason = "priority 255 never changes" if owner else f"it is a member of the sync group {grouped[name]}"
+        advice = "write weight 0" if owner else "track it in the group, or write sync_group_tracking_weight: true there"
         for word in ("track_script", "track_interface"):
             for line in model.lines(instance.get(word)):
                 own = line[2] if line[1:2] == ["weight"] and len(line) > 2 else None
-                default = (
-                    str(scripts.get(line[0], {}).get("weight", 0)).split() if word == "track_script" else []
-                )
+                default = str(scripts.get(line[0], {}).get("weight", 0)).split() if word == "track_script" else []
                 if model.whole(own if own is not None else (default or ["0"])[0]):
                     what = f"the weight of {line[0]} would be ignored: {reason}"
                     found.append(director.problem(director.path(instance, word), what, advice))
@@ -284,15 +257,11 @@ def _sync_daemons(director: Director) -> list[Problem]:
             f"{interface} for {instance or 'no instance'}" for interface, instance in wanted
         )
         found.append(
-            director.problem(
-                "director_vrrp_instances", what, "keep lvs_sync_daemon_interface in one instance"
-            )
+            director.problem("director_vrrp_instances", what, "keep lvs_sync_daemon_interface in one instance")
         )
     known = list(director.instances())
     for _interface, instance in wanted:
         if instance and instance not in known:
             where = "director_global_defs.lvs_sync_daemon"
-            found.append(
-                director.problem(where, f"there is no vrrp_instance {instance}", nearest(instance, known))
-            )
+            found.append(director.problem(where, f"there is no vrrp_instance {instance}", nearest(instance, known)))
     return found

@@ -23,8 +23,7 @@ _TOKEN = re.compile(r'\s*(?:"([^"]*)"|([#!].*)|([{}])|([^\s"#!{}]+))')
 
 def refuse_unwritable(text: str) -> None:
     """Raise :class:`BadValue` for text that no quoting can carry."""
-    if re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", text):
-        raise BadValue("it contains a line break or another control character", "write it on one line")
+    _refuse_control(text)
     if '"' in text:
         raise BadValue(
             'it contains a double quote ("), which keepalived cannot read inside a word',
@@ -38,6 +37,11 @@ def refuse_unwritable(text: str) -> None:
         )
 
 
+def _refuse_control(text: str) -> None:
+    if re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", text):
+        raise BadValue("it contains a line break or another control character", "write it on one line")
+
+
 def quote(text: str) -> str:
     """``text`` as one word of keepalived.conf. Raises BadValue when that cannot be written."""
     refuse_unwritable(text)
@@ -45,9 +49,15 @@ def quote(text: str) -> str:
 
 
 def quote_escaped(text: str) -> str:
-    """``text`` as a command line or regular expression, which keepalived reads with backslash escapes."""
-    refuse_unwritable(text)
-    return '"' + text.replace("\\", "\\\\") + '"'
+    """``text`` as a command line or regular expression, which keepalived reads with backslash escapes.
+
+    What the first reading would take for something else is written as an octal escape.
+    """
+    _refuse_control(text)
+    escaped = text.replace("\\", "\\\\").replace('"', "\\042")
+    if text[:1] in ("{", "}"):
+        escaped = f"\\{ord(text[0]):o}{escaped[1:]}"
+    return '"' + _PARAMETER.sub(lambda use: "\\044" + use.group()[1:], escaped) + '"'
 
 
 def split(text: str) -> list[str]:

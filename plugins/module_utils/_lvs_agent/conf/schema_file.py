@@ -46,8 +46,8 @@ STATIC_IPADDRESS = lines(
     "static_vip",
     "Addresses that every director keeps, in the words of C(ip address), optionally with track_group and a name.",
 )
-STATIC_ROUTES = lines("static_routes", "any", "Routes that every director keeps, in the words of C(ip route).")
-STATIC_RULES = lines("static_rules", "any", "Rules that every director keeps, in the words of C(ip rule).")
+STATIC_ROUTES = lines("static_routes", "route", "Routes that every director keeps, in the words of C(ip route).")
+STATIC_RULES = lines("static_rules", "rule", "Rules that every director keeps, in the words of C(ip rule).")
 INTERFACE_UP_DOWN_DELAYS = lines(
     "interface_up_down_delays",
     "delays",

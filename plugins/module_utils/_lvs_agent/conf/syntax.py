@@ -14,6 +14,7 @@ import typing as t
 
 from . import address
 from .problem import BadValue, nearest
+from .syntax_routes import route, rule
 
 Words = list[str]
 _VIP_VALUES = ("brd", "broadcast", "dev", "scope", "label", "peer", "preferred_lft")
@@ -227,9 +228,14 @@ def path_user(words: Words) -> Words:
 
 
 def vmac(words: Words) -> Words:
-    """``[NAME] [MAC]``."""
-    _count(words, 2, "an interface name and a MAC")
-    for word in words:
+    """``[[name] NAME] [MAC]``, and since 2.3 ``[netlink_notify_msg] [group GROUP]``."""
+    rest = list(words)
+    for option, values in (("name", 1), ("group", 1), ("netlink_notify_msg", 0)):
+        if option in rest:
+            place = rest.index(option)
+            del rest[place : place + 1 + (values if option != "name" else 0)]
+    _count(rest, 2, "an interface name and a MAC")
+    for word in rest:
         if not re.match(r"([0-9A-Fa-f]{2}:){4,5}[0-9A-Fa-f]{2}\Z", word):
             interface_name(word)
     return words
@@ -372,6 +378,8 @@ READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
     "method": method,
     "path_user": path_user,
     "peer": peer,
+    "route": route,
+    "rule": rule,
     "servers": servers,
     "smtp_server": smtp_server,
     "sorry_server": sorry_server,

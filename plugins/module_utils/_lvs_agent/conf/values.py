@@ -9,6 +9,7 @@ import decimal
 import typing as t
 
 from . import address, syntax
+from .lexer import escaped_words
 from .problem import BadValue, nearest
 from .quoting import quote, quote_escaped, split
 from .words import (
@@ -29,6 +30,7 @@ from .words import (
     Word,
 )
 
+WITHOUT_USER = ("script", "misc_path")  # their block has a word of its own for the user
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
 
@@ -190,8 +192,8 @@ def _script(word: Word, value: t.Any) -> list[str]:
         raise BadValue("it is empty", "write a command line")
     if not said.startswith('"'):
         return [quote_escaped(said)]
-    found = split(said)
-    if not found[0] or len(found) > 3:
+    found = escaped_words(said)
+    if not found[0] or len(found) > (1 if word.name in WITHOUT_USER else 3):
         raise BadValue(f"{shown(value)} is not a quoted command line with a user and a group after it")
     return [quote_escaped(found[0]), *(quote(word) for word in found[1:])]
 
