@@ -127,8 +127,8 @@ def measure() -> dict[str, list[float]]:
     }
     measured: dict[str, list[float]] = {name: [] for name in jobs}
     for _round in range(ROUNDS):
-        for name, job in jobs.items():
-            measured[name].append(job())
+        for name, timed in jobs.items():
+            measured[name].append(timed())
     return measured
 
 

@@ -96,8 +96,11 @@ class ScriptedSocket:
         self.scripts = list(scripts)
         self.pending: list[Any] = []
         self.sent: list[Message] = []
+        self.datagrams: list[int] = []
+        self.senders: list[tuple[int, int]] = []
 
     def sendto(self, data: bytes, _address: object) -> None:
+        self.datagrams.append(len(data))
         self.sent += netlink.parse_messages(data)
         self.pending += self.scripts.pop(0)
 
@@ -107,7 +110,7 @@ class ScriptedSocket:
         answer = self.pending.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer, [], 0, (0, 0)
+        return answer, [], 0, self.senders.pop(0) if self.senders else (0, 0)
 
     def setsockopt(self, *_arguments: object) -> None: ...
     def getsockopt(self, _level: int, option: int) -> int:
@@ -196,6 +199,89 @@ def test_a_lost_acknowledgement_is_an_error(talk: Any) -> None:
         with pytest.raises(NetlinkError, match="read the state again") as caught:
             sock.request(0x1C, b"", "x", bytes)
         assert caught.value.errno == number
+
+
+ORDERS = [bytes([number]) * 4 for number in range(10)]
+
+
+def test_a_batch_goes_out_in_few_datagrams_and_asks_for_few_acknowledgements(talk: Any) -> None:
+    # 20 bytes an order: the receive buffer holds four answers, half the send buffer 100 bytes.
+    sock, kernel = talk([error_message(0, seq=4)], [error_message(0, seq=8)], [error_message(0, seq=10)])
+    assert sock.batch(0x1C, ORDERS, "x") == []
+    assert [(message.seq, message.payload) for message in kernel.sent] == list(enumerate(ORDERS, 1))
+    assert [message.seq for message in kernel.sent if message.flags == 0x5] == [4, 8, 10]
+    assert [message.flags for message in kernel.sent].count(0x1) == 7
+
+
+def test_a_batch_is_bounded_by_the_send_buffer(talk: Any) -> None:
+    big = [bytes(60)] * 3
+    sock, kernel = talk(*([error_message(0, seq=seq)] for seq in (1, 2, 3)))
+    assert sock.batch(0x1C, big, "x") == []
+    assert kernel.datagrams == [76, 76, 76]
+    sock, kernel = talk([error_message(0)])
+    assert sock.batch(0x1C, [bytes(400)], "x") == []
+
+
+def test_refusals_of_a_batch(talk: Any) -> None:
+    text = netlink.pack_attr(1, b"Why\0")
+    refused = error_message(errno.EEXIST, text, flags=0x300, seq=6) + error_message(errno.ESRCH, seq=8)
+    sock, kernel = talk([error_message(0, seq=4)], [part(b"left", 77), refused])
+    assert sock.batch(0x1C, ORDERS, "x") == [
+        netlink.Refusal(5, errno.EEXIST, "Why"),
+        netlink.Refusal(7, errno.ESRCH, ""),
+    ]
+    # The third datagram is not sent.
+    assert len(kernel.sent) == 8
+
+
+def test_a_lost_answer_to_a_batch_is_an_error(talk: Any) -> None:
+    sock, _kernel = talk([OSError(errno.ENOBUFS, "")])
+    with pytest.raises(NetlinkError, match="read the state again") as caught:
+        sock.batch(0x1C, ORDERS[:2], "x")
+    assert caught.value.errno == errno.ENOBUFS
+
+
+def test_sequence_numbers_start_again_before_they_overflow(talk: Any) -> None:
+    sock, kernel = talk([error_message(0, seq=1)], [error_message(0, seq=1)])
+    sock._seq = 0xFFFFFFFF
+    sock.request(0x1C, b"", "x", bytes)
+    sock._seq = 0xFFFFFFFF
+    sock.batch(0x1C, ORDERS[:1], "x")
+    assert [message.seq for message in kernel.sent] == [1, 1]
+
+
+def test_an_abandoned_dump_is_read_to_its_end_before_the_next(talk: Any) -> None:
+    rest = [part(b"old2", 1), OSError(errno.ENOBUFS, ""), done(1)]
+    sock, _kernel = talk([error_message(errno.EBUSY, seq=1), *rest], [part(b"new!", 2), done(2)])
+    assert sock.dump(0x1C, b"", "x", bytes) == [b"new!"]
+
+
+def test_an_answer_that_is_not_understood(talk: Any) -> None:
+    def parse(payload: bytes) -> None:
+        raise netlink.MalformedMessage("odd")
+
+    for script in ([b"\x01"], [part(b"1111", 1) + done(1)]):
+        sock, _kernel = talk(script)
+        with pytest.raises(NetlinkError, match="not understood") as caught:
+            sock.dump(0x1C, b"", "x", parse)
+        assert caught.value.errno == errno.EBADMSG
+
+
+def test_what_another_process_sends_is_no_answer(talk: Any) -> None:
+    sock, kernel = talk([part(b"lies", 1, 0), part(b"true", 1, 0) + error_message(0)])
+    kernel.senders = [(4711, 0), (0, 0)]
+    assert sock.request(0x1C, b"", "x", bytes) == [b"true"]
+
+
+def test_a_request_that_is_not_taken(talk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sock, kernel = talk()
+
+    def full(_data: bytes, _address: object) -> None:
+        raise OSError(errno.ENOBUFS, "")
+
+    monkeypatch.setattr(kernel, "sendto", full)
+    with pytest.raises(NetlinkError, match="did not take the 16 bytes"):
+        sock.request(0x1C, b"", "x", bytes)
 
 
 def test_the_kernel_understands_us() -> None:
