@@ -294,8 +294,10 @@ def wanted_addresses(params: dict[str, Any]) -> list[Address]:
     if len(label.encode()) >= LABEL_SIZE:
         raise ValueError(f"label {label} is longer than {LABEL_SIZE - 1} characters")
     wanted = [wanted_address(text, label, params["scope"], params["noprefixroute"]) for text in params["addresses"]]
-    if params["label"] and wanted and all(address.is_ipv6 for address in wanted):
-        raise ValueError(f"label {label} is for IPv4, and all addresses are IPv6")
+    if wanted and all(address.is_ipv6 for address in wanted):
+        for option, without in (("label", None), ("scope", "global")):
+            if params[option] != without:
+                raise ValueError(f"{option} {params[option]} is for IPv4, and all addresses are IPv6")
     for position, address in enumerate(wanted):
         if address.address in [other.address for other in wanted[:position]]:
             raise ValueError(f"{address.address} is listed twice")
@@ -534,14 +536,18 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
 def detection_message(params: dict[str, Any], failed: dict[str, str]) -> str:
     """What to say of addresses that duplicate address detection did not let serve."""
-    taken = [address for address, state in failed.items() if state != TENTATIVE]
-    waited = [address for address, state in failed.items() if state == TENTATIVE]
-    told = [f"another host on the wire of {params['interface']} has {', '.join(taken)} (dadfailed)"] if taken else []
-    if waited:
-        told.append(
-            f"{', '.join(waited)} is still tentative after {params['dad_timeout']:g} s: "
-            f"look whether {params['interface']} has a carrier, or raise dad_timeout"
-        )
+    where = params["interface"]
+    sentences = {
+        DADFAILED: f"another host on the wire of {where} has {{}} (dadfailed)",
+        TENTATIVE: f"{{}} is still tentative after {params['dad_timeout']:g} s: look whether {where} has a carrier, "
+        "or raise dad_timeout",
+        "absent": f"somebody else has just removed {{}} from {where}",
+    }
+    told = [
+        sentence.format(", ".join(address for address, its in failed.items() if its == state))
+        for state, sentence in sentences.items()
+        if state in failed.values()
+    ]
     return f"duplicate address detection: {'; '.join(told)}. What was added of these was removed again"
 
 

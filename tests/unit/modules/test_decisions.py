@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import sysctl
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addresses import Address
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.iproute2 import Interface
 from ansible_collections.linuxha.lvs.plugins.modules import host_check, ipvs_info, sysctl_arp, vrrp_vip
@@ -48,6 +49,21 @@ class TestSysctlArp:
             named(group("ens37"))
         assert list(named(group("ens37"), state="absent")) == [f"ens37/{name}" for name in sysctl_arp.NAMES]
 
+    def test_an_exclusive_file_loses_what_is_of_its_kinds_and_not_named(self) -> None:
+        saved = ["net.ipv4.conf.ens37.arp_ignore", "net.ipv4.conf.all.arp_ignore", "net.ipv4.ip_forward"]
+        others = ["kernel.panic", "net.ipv4.conf.all.log_martians", "net.ipv6.conf.ens37.forwarding"]
+        keys = [tuple(name.split(".")) for name in (*saved, *others)]
+        wanted = {sysctl.conf_key("all", "arp_ignore"): "1"}
+        for exclusive, state, gone in (
+            (False, "present", []),
+            (True, "present", [keys[0], keys[2]]),
+            (False, "absent", [keys[1]]),
+            (True, "absent", keys[:3]),
+        ):
+            changes = sysctl_arp.file_changes({"exclusive": exclusive, "state": state}, wanted, keys)
+            assert sorted(key for key, value in changes.items() if value is None) == sorted(gone)
+            assert (wanted.items() <= changes.items()) == (state == "present")
+
     def test_absent_does_not_look_at_values(self) -> None:
         assert list(named(group("ens37", arp_ignore=3), state="absent")) == ["ens37/arp_ignore"]
 
@@ -80,7 +96,8 @@ class TestVrrpVip:
         [
             ({"label": "ens33:9"}, "must be ens37 or start with ens37:"),
             ({"label": "ens37:0123456789"}, "longer than 15"),
-            ({"label": "ens37:9", "addresses": ["fd00::1"]}, "all addresses are IPv6"),
+            ({"label": "ens37:9", "addresses": ["fd00::1"]}, "label ens37:9 is for IPv4, and all addresses are IPv6"),
+            ({"scope": "link", "addresses": ["fd00::1"]}, "scope link is for IPv4, and all addresses are IPv6"),
             ({"addresses": [VIP, f"{VIP}/24"]}, "listed twice"),
             ({"addresses": ["192.168.1.300"]}, "is not an address"),
         ],
@@ -96,6 +113,21 @@ class TestVrrpVip:
         for text in ("[1]", "{", '{"else": 1}', '{"addresses": 5}', '"ens37"'):
             with pytest.raises(ValueError, match="not a record"):
                 vrrp_vip.parse_record("f", text)
+
+    @pytest.mark.parametrize(
+        "failed, words",
+        [
+            ({"fd00::1": "dadfailed"}, ["another host", "ens37 has fd00::1 (dadfailed)", "removed again"]),
+            ({"fd00::1": "tentative"}, ["fd00::1 is still tentative after 2.5 s", "carrier", "dad_timeout"]),
+            (
+                {"fd00::1": "absent", "fd00::2": "tentative"},
+                ["fd00::2 is still tentative", "; somebody else has just removed fd00::1 from ens37"],
+            ),
+        ],
+    )
+    def test_what_is_said_of_a_failed_detection(self, failed: dict[str, str], words: list[str]) -> None:
+        said = vrrp_vip.detection_message({"interface": "ens37", "dad_timeout": 2.5}, failed)
+        assert all(word in said for word in words), said
 
     def test_plan_concerns_only_what_is_named(self) -> None:
         own, old = Address("192.168.1.129", 24, "ens37"), Address("192.168.1.99", 24, "ens37")
