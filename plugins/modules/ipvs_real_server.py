@@ -315,10 +315,14 @@ def drained_servers(task: Task, have: Servers) -> list[types.Destination]:
         if name not in have:
             # One of the same address first: most often it is the port that is wrong.
             near = sorted(have, key=lambda other: other.addr != name.addr)
-            raise ValueError(
-                f"{task.key} has no {name} that could be drained; it has {listing(map(str, near)) or 'none at all'}"
-            )
+            has = listing(map(place, near)) or "none at all"
+            raise ValueError(f"{task.key} has no real server {place(name)} that could be drained; it has {has}")
     return [replace(have[name], weight=0) for name in task.names]
+
+
+def place(name: types.DestinationKey) -> str:
+    """A server's address and port."""
+    return str(ipvsadm.place(name.addr, name.port))
 
 
 def listing(words: Iterable[str]) -> str:
@@ -394,7 +398,7 @@ def find_service(module: AnsibleModule, ipvs: Ipvs, key: types.ServiceKey, table
 def warn_of_other_ports(module: AnsibleModule, task: Task, have: Servers) -> None:
     """A server that is to go and is not there, but its address is: perhaps the port is the wrong one."""
     missing = {name.addr for name in task.names if name not in have}
-    others = [str(name) for name in have if name.addr in missing and name not in task.names]
+    others = [place(name) for name in have if name.addr in missing and name not in task.names]
     if others:
         module.warn(f"{task.key} keeps {listing(others)}: a server's port is part of its identity, give port")
 
