@@ -52,7 +52,7 @@ options:
         choices: [present, absent]
         default: present
       mcast_interface:
-        description: The interface it sends and receives on. Needed, and must have an address.
+        description: The interface it sends or receives on, needed. The messages come from the interface's address.
         type: str
       syncid:
         description:
