@@ -1,0 +1,98 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The authentication header of VRRPv2 on IPv4, HMAC-MD5-96, as keepalived computes it (RFC 2402, RFC 2403).
+
+Two things differ from the RFCs, and all routers must do the same: the SPI is the sender's address, and the TTL counts
+as immutable in multicast, where it is 255 at the receiver too. Needs MD5, which a host in FIPS mode refuses.
+"""
+
+from __future__ import annotations
+
+import hmac
+import struct
+
+from .errors import PacketError, Reason
+from .ip import HEADER_BYTES, PROTO_VRRP, Datagram
+
+BYTES = 24
+ICV_BYTES = 12
+_ICV_OFFSET = 12
+# next header, length in 32-bit words minus 2, reserved, SPI, sequence number, integrity check value
+_HEADER = struct.Struct("!BBH4sI12s")
+_PAYLOAD_LENGTH = BYTES // 4 - 2
+_SEQUENCE = struct.Struct("!I")
+_SEQUENCE_OFFSET = 8
+_LAST_SEQUENCE = 0xFFFFFFFF
+# all of them know the password
+_MOST_SOURCES = 256
+
+
+class Sequence:
+    """The counter against replay. As in keepalived it is one for both directions.
+
+    A backup follows the master's numbers, so that its own first advert as master is accepted by the others. ``last``
+    must survive a restart of the process, or the others drop our adverts until they hear that they are ahead.
+
+    What is accepted is looked up by source, unlike in keepalived: of two masters that count in step and send within
+    the network's delay of each other, each would drop every advert of the other, and neither would ever yield.
+    """
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
+        self._start = last
+        self._heard: dict[bytes, int] = {}
+
+    def next(self) -> int:
+        """The number of the next packet to send; after 136 years of adverts it starts over."""
+        self.last = 1 if self.last >= _LAST_SEQUENCE else self.last + 1
+        return self.last
+
+    def accept(self, sequence: int, source: bytes) -> None:
+        """Take the number of an authentic packet. Raises PacketError for one that is not above its source's before."""
+        before = self._heard.get(source, self._start if len(self._heard) < _MOST_SOURCES else self.last)
+        if sequence <= before:
+            raise PacketError(
+                Reason.AUTH_REPLAY, f"AH sequence number {sequence} was here before, the last was {before}", source
+            )
+        self._heard[source] = sequence
+        self.last = max(self.last, sequence)
+
+
+def pack(source: bytes) -> bytes:
+    """The header in front of the VRRP message, before the sequence number and the check value are known."""
+    return _HEADER.pack(PROTO_VRRP, _PAYLOAD_LENGTH, 0, source, 0, bytes(ICV_BYTES))
+
+
+def sign(packet: bytearray, key: bytes, sequence: int, *, unicast: bool) -> None:
+    """Number and sign a packet that is complete from its IPv4 header on."""
+    _SEQUENCE.pack_into(packet, HEADER_BYTES + _SEQUENCE_OFFSET, sequence)
+    value = HEADER_BYTES + _ICV_OFFSET
+    packet[value : value + ICV_BYTES] = bytes(ICV_BYTES)
+    packet[value : value + ICV_BYTES] = _icv(bytes(packet[:HEADER_BYTES]), bytes(packet[HEADER_BYTES:]), key, unicast)
+
+
+def verify(datagram: Datagram, key: bytes, sequence: Sequence, *, unicast: bool) -> bytes:
+    """The VRRP message behind the header of an authentic, new packet. Raises PacketError."""
+    payload, source = datagram.payload, datagram.source
+    if len(payload) < BYTES:
+        raise PacketError(Reason.PACKET_LENGTH, f"{len(payload)} bytes are no authentication header", source)
+    following, length, _reserved, spi, number, value = _HEADER.unpack_from(payload)
+    if following != PROTO_VRRP or length != _PAYLOAD_LENGTH:
+        raise PacketError(
+            Reason.PACKET_LENGTH, f"an authentication header of length {length} before protocol {following}", source
+        )
+    unsigned = payload[:_ICV_OFFSET] + bytes(ICV_BYTES) + payload[BYTES:]
+    if not hmac.compare_digest(_icv(datagram.header, unsigned, key, unicast), value):
+        raise PacketError(Reason.AUTH_FAILURE, "the AH check value is wrong: another password, or altered", source)
+    if spi != source:
+        raise PacketError(Reason.AUTH_FAILURE, "the AH SPI is not the source address", source)
+    sequence.accept(number, source)
+    return payload[BYTES:]
+
+
+def _icv(header: bytes, payload: bytes, key: bytes, unicast: bool) -> bytes:
+    """HMAC-MD5-96 over the packet with its mutable fields 0: TOS, fragment, header checksum, in unicast the TTL."""
+    ttl = b"\0" if unicast else header[8:9]
+    immutable = header[:1] + b"\0" + header[2:6] + b"\0\0" + ttl + header[9:10] + b"\0\0" + header[12:]
+    return hmac.digest(key, immutable + payload, "md5")[:ICV_BYTES]

@@ -1,0 +1,562 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state machine of one VRRP instance: events and the time in, actions out. It has no clock and no socket.
+
+Sources: RFC 9568 and RFC 3768 section 6.4, and keepalived where the RFCs are silent. Time is an integer of nanoseconds
+that never goes back. Each method returns the actions to carry out in order; afterwards ``wake_ns`` tells when
+``timer`` is due (it may be called early, or when nothing is due; an advert usually moves it, so it is cheap to leave
+an entry in a heap and look again when that comes up).
+
+The order of events after any sleep: read the clock; read every socket until it is empty, and hand over what came;
+then the timers. That the master is silent is known only when the socket was found empty after the deadline, so
+``timer`` takes the time of that, too, and answers ReadFirst when it is too old. One ``now`` for a whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .actions import (
+    Action,
+    AddVips,
+    AlarmKind,
+    Announce,
+    LowerPriorityHeard,
+    ProbeVips,
+    ReadFirst,
+    RemoveVips,
+    SendAdvert,
+    State,
+    Transition,
+)
+from .alarms import NEVER, Alarms
+from .counters import Counters
+from .errors import PacketError
+from .instance import CENTISECOND, Instance
+from .ip import text
+from .packet import Advert
+from .timers import master_down, skew
+from .watch import Watch
+
+# After its successor's first advert a master that resigned serves on for as long as that one needs to add the
+# addresses and announce them.
+HANDOVER_LINGER_NS = 50_000_000
+# A resignation may get lost: then the others need a whole master down interval, and we serve until they are there.
+_HANDOVER_LIMIT_ADVERTS = 2
+# The successor of a heard resignation is there after one skew time, which is below one interval.
+_RESIGN_AGAIN_HALVES = 3
+_LATE_HALVES = 3
+_NOTHING: tuple[Action, ...] = ()
+
+
+class Machine:
+    """One instance; read its attributes, change them through the methods only.
+
+    ``priority`` is the effective one. ``held``: it gave mastership away on request, and takes it back only when the
+    others are silent, or after ``release``. ``wants_master``: its timer ran out, and its sync group must decide.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.state = State.INIT
+        self.priority = instance.priority
+        self.faults: frozenset[str] = frozenset()
+        self.group_fault = ""
+        self.counters = Counters()
+        self.alarms = Alarms()
+        self.wake_ns = NEVER
+        self.wants_master = False
+        self.held = False
+        self.master_source = b""
+        self.master_priority = 0
+        self.master_interval = instance.advert_int
+        self._watch = Watch(self.alarms, self.counters)
+        self._down = master_down(instance, self.priority, self.master_interval)
+        self._late_after = 0
+        self._deadline = NEVER  # the Adver_Timer, Active_Down_Timer, or what limits a hand-over
+        self._missed = NEVER  # a backup looks up when an advert is half an interval late
+        self._garp = NEVER  # the second round of announcements
+        self._garp_repeat = 0
+        self._refresh = NEVER
+        self._listen_until = 0  # the end of the start-up delay
+        self._preempt_at = NEVER
+        self._grace = False  # the one interval granted after a stall is used up
+        self._calm: Advert | None = None  # the advert that only restarts the timer
+        self._heard = 0
+        self._sent = self._announced = -1
+        self._master_since = 0
+        self._give_up = NEVER
+        self._stopping = False
+        self._successor = b""
+        self._probe_answer = ""
+        self._why_silent = ""
+
+    # ---- events of the surroundings
+
+    def start(self, now: int, *, resume: bool = False) -> Sequence[Action]:
+        """Leave INIT (RFC 9568 section 6.4.1). ``resume``: the process before us was master a moment ago."""
+        if self.state is not State.INIT:
+            return _NOTHING
+        self._stopping = self.held = False
+        self._listen_until = now + self.instance.startup_delay
+        if self._unfit():
+            self.state = State.FAULT
+            return self._armed([RemoveVips(), Transition(State.FAULT, self._fault_text())])
+        if resume:
+            return self._armed(self._become_master(now, "resumed after a restart", announce=False))
+        return self._armed([RemoveVips(), *self._begin(now, "start", probe=True)])
+
+    def advert(self, now: int, advert: Advert) -> Sequence[Action]:
+        """An advert that the instance's Receiver let pass."""
+        if self.state is State.BACKUP:
+            if advert is self._calm:
+                self.counters.advert_rcvd += 1
+                self._heard = now
+                self._grace = False
+                self._deadline = self._down + (now if now > self._listen_until else self._listen_until)
+                self._missed = now + self._late_after
+                self.wake_ns = min(self._deadline, self._missed, self.alarms.due)
+                return _NOTHING
+            handle = self._advert_in_backup
+        elif self.state is State.MASTER:
+            handle = self._advert_in_master
+        elif self.state is State.HANDOVER:
+            handle = self._advert_in_handover
+        else:
+            return _NOTHING
+        self.counters.advert_rcvd += 1
+        actions = self._watch.content(now, self.instance, advert)
+        actions += handle(now, advert)
+        self._heard = now
+        return self._armed(actions)
+
+    def rejected(self, now: int, error: PacketError) -> Sequence[Action]:
+        """A packet for this instance that its Receiver did not let pass."""
+        return self._armed(self._watch.rejected(now, self.instance, error))
+
+    def timer(self, now: int, drained_ns: int) -> Sequence[Action]:
+        """``wake_ns`` has come. ``drained_ns``: what was received before that time has been handed over."""
+        if now < self.wake_ns:
+            return _NOTHING
+        if drained_ns < self.wake_ns:
+            return (ReadFirst(),)
+        actions: list[Action] = []
+        if now >= self._missed:
+            actions += self._advert_missed(now)
+        if now >= self._deadline:
+            actions += self._deadline_passed(now)
+        if now >= self._garp:
+            self._garp = NEVER
+            actions.append(Announce(self._garp_repeat))
+        if now >= self._refresh:
+            self._refresh = now + self.instance.garp_master_refresh
+            actions.append(Announce(self.instance.garp_master_refresh_repeat))
+        if now >= self.alarms.due:
+            actions += self.alarms.expire(now)
+        return self._armed(actions)
+
+    def set_priority(self, now: int, priority: int) -> Sequence[Action]:
+        """Tracking made this the effective priority; a running master down timer is shifted by the skew's change."""
+        before = self._down
+        self.priority = priority
+        self._recompute()
+        if self.state is State.BACKUP and self._deadline != NEVER:
+            self._deadline += self._down - before
+        return self._armed([])
+
+    def set_faults(self, now: int, faults: frozenset[str]) -> Sequence[Action]:
+        """What makes the instance unable to be master, in words for people; empty means that it can."""
+        self.faults = faults
+        return self._fitness_changed(now)
+
+    def hand_over(self, now: int) -> Sequence[Action]:
+        """Give mastership away and stay; nothing happens unless master."""
+        if self.state is not State.MASTER:
+            return _NOTHING
+        return self._armed(self._resign(now, "hand-over was asked for"))
+
+    def release(self) -> None:
+        """Forget that mastership was given away on request: preempt again if the configuration says so."""
+        self.held = False
+        self._calm = None
+
+    def shutdown(self, now: int, *, at_once: bool = False) -> Sequence[Action]:
+        """Stop. A master hands over first, and is in INIT only when ``wake_ns`` has come or a successor was heard.
+
+        ``at_once``: one advert of priority 0, and the VIPs are gone, as keepalived does it.
+        """
+        self._stopping = True
+        if self.state is State.INIT:
+            return _NOTHING
+        if self.state is State.MASTER and not at_once:
+            return self._armed(self._resign(now, "stop"))
+        if self.state is State.HANDOVER and not at_once:
+            return _NOTHING
+        actions: list[Action] = []
+        if self.state is State.MASTER:
+            actions.append(self._send(now, 0))
+            self.counters.release_master += 1
+        if self.state in (State.MASTER, State.HANDOVER):
+            actions.append(RemoveVips())
+        return self._armed([*actions, *self._stopped("stop")])
+
+    def reload(self, now: int, instance: Instance, priority: int) -> Sequence[Action]:
+        """Other parameters for the same VRID, family, interface and source; mastership stays where it is.
+
+        The Transmitter and the Receiver must be renewed before, so that the advert this asks for tells what is new.
+        """
+        former, self.instance = self.instance, instance
+        if instance == former:
+            return self.set_priority(now, priority)
+        before = self._down
+        self.priority = priority
+        if instance.version == 2 or not self.master_source:
+            self.master_interval = instance.advert_int
+        self._recompute()
+        self._watch.reset()
+        if self.state is State.BACKUP and self._deadline != NEVER:
+            self._deadline += self._down - before
+        if self.state is not State.MASTER:
+            return self._armed([])
+        self._deadline = now + instance.advert_int
+        self._refresh = now + instance.garp_master_refresh if instance.garp_master_refresh else NEVER
+        actions: list[Action] = [AddVips(), self._send(now, priority)]
+        if instance.addresses != former.addresses:
+            actions.append(Announce(instance.garp_master_repeat))
+        return self._armed(actions)
+
+    def vip_answered(self, now: int, holder: str) -> Sequence[Action]:
+        """Somebody has a VIP: the answer to ProbeVips, or a claim seen on the wire; ``holder`` is for people."""
+        if self.state is State.MASTER:
+            return self._armed(self._vip_held_elsewhere(now, holder))
+        # a master's adverts may come in a moment and explain it
+        self._probe_answer = holder
+        return _NOTHING
+
+    # ---- events of the sync group
+
+    def set_group_fault(self, now: int, cause: str) -> Sequence[Action]:
+        """Another member is in FAULT, in words for people; "" means none."""
+        self.group_fault = cause
+        return self._fitness_changed(now)
+
+    def promote(self, now: int, cause: str) -> Sequence[Action]:
+        """The whole group becomes master."""
+        if self.state is not State.BACKUP:
+            return _NOTHING
+        return self._armed(self._become_master(now, cause))
+
+    def demote(self, now: int, cause: str) -> Sequence[Action]:
+        """Another member left mastership: follow it."""
+        if self.state is not State.MASTER:
+            return _NOTHING
+        return self._armed(self._leave_master(now, cause))
+
+    # ---- adverts
+
+    def _advert_in_backup(self, now: int, advert: Advert) -> list[Action]:
+        actions: list[Action] = []
+        self._calm = None
+        if advert.source != self.master_source:
+            if self.master_source:
+                actions = self._watch.another_master(
+                    now, self.master_source, advert.source, self._down, self.instance.advert_int
+                )
+            self.master_source = advert.source
+        if advert.priority == 0:
+            self.counters.pri_zero_rcvd += 1
+            self._deadline = max(now, self._listen_until) + skew(
+                self.instance.version, self.priority, self.master_interval
+            )
+            self._grace = False
+            self._why_silent = f"{text(advert.source)} resigned"
+        elif self._accepts(now, advert.priority):
+            self._follow(now, advert)
+            if self._watch.fine is advert and (advert.priority >= self.priority or not self.instance.preempt_delay):
+                self._calm = advert
+        else:
+            self.counters.lower_prio_rcvd += 1
+            self.master_priority = advert.priority
+            self._why_silent = f"priority {self.priority} is above {advert.priority} of {text(advert.source)}"
+        return actions
+
+    def _accepts(self, now: int, priority: int) -> bool:
+        """Whether a backup lets this master be: not below its own priority, or preemption is off, or not yet due."""
+        if priority >= self.priority:
+            self._preempt_at = NEVER
+            return True
+        if self.instance.nopreempt or self.held:
+            return True
+        if not self.instance.preempt_delay:
+            return False
+        if self._preempt_at == NEVER:
+            self._preempt_at = now + self.instance.preempt_delay
+        return now < self._preempt_at
+
+    def _follow(self, now: int, advert: Advert) -> None:
+        """Restart the master down timer, in version 3 with the master's interval."""
+        if advert.version == 3:
+            self.master_interval = advert.interval_cs * CENTISECOND
+        self._recompute()
+        self.master_source, self.master_priority = advert.source, advert.priority
+        self.wants_master = self._grace = False
+        self._why_silent = ""
+        self._deadline = max(now, self._listen_until) + self._down
+        self._missed = now + self._late_after
+
+    def _advert_in_master(self, now: int, advert: Advert) -> list[Action]:
+        if advert.priority == 0:
+            self.counters.pri_zero_rcvd += 1
+            return self._answer(now)
+        if advert.priority == self.priority and advert.source == self.instance.source:
+            return []
+        if (advert.priority, advert.source) < (self.priority, self.instance.source):
+            return self._advert_of_loser(now, advert)
+        cause = f"priority {advert.priority} of {text(advert.source)} is above {self.priority}"
+        if advert.priority == self.priority:
+            cause = f"equal priority {advert.priority}, and {text(advert.source)} is the higher address"
+        actions = self._leave_master(now, cause)
+        self._follow(now, advert)
+        if self.instance.higher_prio_send_advert:
+            # after the VIPs are gone: it makes the winner announce them once more
+            actions.insert(1, self._send(now, self.priority))
+        return actions
+
+    def _advert_of_loser(self, now: int, advert: Advert) -> list[Action]:
+        """Another master, below us: answer, and tell the network again where the VIPs are."""
+        instance = self.instance
+        self.counters.lower_prio_rcvd += 1
+        actions: list[Action] = [LowerPriorityHeard(advert.source)]
+        if now - self._master_since > instance.advert_int:
+            detail = f"{text(advert.source)} is master with priority {advert.priority}, we are with {self.priority}"
+            actions += self.alarms.seen(
+                now, AlarmKind.TWO_MASTERS, advert.source, detail, instance.advert_int
+            )
+        if not instance.lower_prio_no_advert:
+            actions += self._answer(now)
+        if instance.garp_lower_prio_repeat and self._announced != now:
+            self._announced = now
+            actions.append(Announce(instance.garp_lower_prio_repeat))
+            if instance.garp_lower_prio_delay:
+                self._garp = now + instance.garp_lower_prio_delay
+                self._garp_repeat = instance.garp_lower_prio_repeat
+        return actions
+
+    def _advert_in_handover(self, now: int, advert: Advert) -> list[Action]:
+        """The successor is here: give it the time to add the addresses, then let go."""
+        if advert.priority and advert.source != self.instance.source and not self._successor:
+            self._successor = advert.source
+            self.master_source, self.master_priority = advert.source, advert.priority
+            if advert.version == 3:
+                self.master_interval = advert.interval_cs * CENTISECOND
+            self._deadline = now + HANDOVER_LINGER_NS
+        return []
+
+    # ---- timers
+
+    def _deadline_passed(self, now: int) -> list[Action]:
+        if self.state is State.BACKUP:
+            return self._master_is_down(now)
+        if self.state is State.MASTER:
+            return self._advert_is_due(now)
+        return self._handover_is_due(now)
+
+    def _advert_is_due(self, now: int) -> list[Action]:
+        late, interval = now - self._deadline, self.instance.advert_int
+        self._deadline += interval
+        if late < interval:
+            return [self._send(now, self.priority)]
+        self._deadline = now + interval
+        return [self._send(now, self.priority), *self._stalled(now, late)]
+
+    def _advert_missed(self, now: int) -> list[Action]:
+        """A backup looks up for each advert that does not come: had it been asleep, the silence may be its own."""
+        late, interval = now - self._missed, self.master_interval
+        self.counters.advert_missed += 1
+        self._missed = now + interval if now < self._deadline else NEVER
+        if late <= interval or self._grace:
+            return []
+        # an advert of a master that lives comes within one interval
+        self._grace = True
+        self._deadline = max(self._deadline, now + interval + skew(self.instance.version, self.priority, interval))
+        return self._stalled(now, late)
+
+    def _master_is_down(self, now: int) -> list[Action]:
+        self.wants_master = True
+        if self.instance.in_group:
+            self._deadline = NEVER
+            return []
+        return self._become_master(now, self.why_master(now))
+
+    def why_master(self, now: int) -> str:
+        """Why the timer ran out, for people."""
+        if self._why_silent:
+            return self._why_silent
+        if not self.master_source:
+            return "no advert was heard since the start"
+        return f"no advert from {text(self.master_source)} for {(now - self._heard) / 1e9:.3f} s"
+
+    def _handover_is_due(self, now: int) -> list[Action]:
+        if self._successor:
+            return self._let_go(now, f"{text(self._successor)} took over")
+        if now < self._give_up:
+            self._deadline = min(now + self.instance.advert_int * _RESIGN_AGAIN_HALVES // 2, self._give_up)
+            return [self._send(now, 0)]
+        if self._stopping:
+            return self._let_go(now, "stop, and nobody took over")
+        actions = self._become_master(now, "nobody took over", announce=False)
+        detail = "nobody took over: is there another director, and does it hear us?"
+        actions += self.alarms.seen(now, AlarmKind.HANDOVER_FAILED, b"", detail, self.instance.advert_int)
+        return actions
+
+    # ---- changes of state
+
+    def _begin(self, now: int, cause: str, *, probe: bool) -> list[Action]:
+        """From INIT or FAULT (RFC 9568 section 6.4.1): an owner is master, all others listen first."""
+        self._enter_backup(now)
+        actions: list[Action] = [ProbeVips()] if probe else []
+        if self.instance.owner:
+            self._why_silent = "owner of the addresses"
+            self._deadline = max(now, self._listen_until)
+            if self._deadline == now and not self.instance.in_group:
+                return [*actions, *self._become_master(now, self._why_silent)]
+        return [*actions, Transition(State.BACKUP, cause)]
+
+    def _enter_backup(self, now: int) -> None:
+        """The state of a backup that has heard nobody yet."""
+        self.state = State.BACKUP
+        self.wants_master = self._grace = False
+        self.master_source, self.master_priority = b"", 0
+        self.master_interval = self.instance.advert_int
+        self._why_silent = ""
+        self._preempt_at = self._garp = self._refresh = NEVER
+        self._recompute()
+        self._deadline = max(now, self._listen_until) + self._down
+        self._missed = now + self._late_after
+
+    def _become_master(self, now: int, cause: str, *, announce: bool = True) -> list[Action]:
+        """RFC 9568 sections 6.4.1 and 6.4.2: the advert, the addresses, then their announcement."""
+        instance = self.instance
+        alarms: list[Action] = []
+        if self._probe_answer and not self.master_source:
+            alarms = self._vip_held_elsewhere(now, self._probe_answer)
+        self._probe_answer = ""
+        self.counters.become_master += 1
+        self.state = State.MASTER
+        self.wants_master, self.held = True, False
+        self._master_since = now
+        self.master_source, self.master_priority = b"", 0
+        self.master_interval = instance.advert_int
+        self._recompute()
+        self._preempt_at = self._give_up = self._missed = NEVER
+        self._deadline = now + instance.advert_int
+        self._refresh = now + instance.garp_master_refresh if instance.garp_master_refresh else NEVER
+        actions: list[Action] = [self._send(now, self.priority), AddVips()]
+        if announce:
+            actions.append(Announce(instance.garp_master_repeat))
+            if instance.garp_master_delay:
+                self._garp = now + instance.garp_master_delay
+                self._garp_repeat = instance.garp_master_repeat
+        return [*actions, Transition(State.MASTER, cause), *alarms]
+
+    def _leave_master(self, now: int, cause: str) -> list[Action]:
+        self.counters.release_master += 1
+        self._enter_backup(now)
+        return [RemoveVips(), Transition(State.BACKUP, cause)]
+
+    def _unfit(self) -> bool:
+        return bool(self.faults or self.group_fault)
+
+    def _fitness_changed(self, now: int) -> Sequence[Action]:
+        if self._unfit():
+            if self.state in (State.INIT, State.FAULT):
+                return _NOTHING
+            return self._armed(self._fail(now))
+        if self.state is not State.FAULT:
+            return _NOTHING
+        return self._armed(self._begin(now, "recovered", probe=False))
+
+    def _fail(self, now: int) -> list[Action]:
+        actions: list[Action] = []
+        if self.state is State.MASTER:
+            # keepalived sends two
+            actions = [self._send(now, 0), self._send(now, 0), RemoveVips()]
+            self.counters.release_master += 1
+        elif self.state is State.HANDOVER:
+            actions = [RemoveVips()]
+        if self._stopping:
+            return [*actions, *self._stopped(self._fault_text())]
+        self._rest(State.FAULT)
+        return [*actions, Transition(State.FAULT, self._fault_text())]
+
+    def _resign(self, now: int, cause: str) -> list[Action]:
+        """Make before break: tell the backups to take over, and serve until one is heard."""
+        self.counters.release_master += 1
+        self.state = State.HANDOVER
+        self.wants_master = False
+        self._successor = b""
+        self._garp = self._refresh = NEVER
+        self._deadline = now + self.instance.advert_int * _RESIGN_AGAIN_HALVES // 2
+        adverts = self.instance.down_timer_adverts + _HANDOVER_LIMIT_ADVERTS
+        self._give_up = now + adverts * self.instance.advert_int
+        return [self._send(now, 0), Transition(State.HANDOVER, cause)]
+
+    def _let_go(self, now: int, cause: str) -> list[Action]:
+        if self._stopping:
+            return [RemoveVips(), *self._stopped(cause)]
+        source, priority, interval = self.master_source, self.master_priority, self.master_interval
+        self._enter_backup(now)
+        self.master_source, self.master_priority, self.master_interval = source, priority, interval
+        self._recompute()
+        self._deadline = now + self._down
+        self.held = True
+        return [RemoveVips(), Transition(State.BACKUP, cause)]
+
+    def _stopped(self, cause: str) -> list[Action]:
+        self._rest(State.INIT)
+        return [Transition(State.INIT, cause)]
+
+    def _rest(self, state: State) -> None:
+        """INIT and FAULT: no timer runs, and adverts are ignored."""
+        self.state = state
+        self.wants_master = False
+        self._calm = None
+        self._deadline = self._missed = self._garp = self._refresh = self._give_up = NEVER
+
+    # ---- small parts
+
+    def _armed(self, actions: list[Action]) -> list[Action]:
+        self.wake_ns = min(self._deadline, self._missed, self._garp, self._refresh, self.alarms.due)
+        return actions
+
+    def _recompute(self) -> None:
+        self._down = master_down(self.instance, self.priority, self.master_interval)
+        self._late_after = self.master_interval * _LATE_HALVES // 2
+        self._calm = None
+
+    def _send(self, now: int, priority: int) -> Action:
+        self._sent = now
+        self.counters.advert_sent += 1
+        if priority == 0:
+            self.counters.pri_zero_sent += 1
+        return SendAdvert(priority)
+
+    def _answer(self, now: int) -> list[Action]:
+        """An advert at once, but one for a whole batch of what waited in the socket."""
+        if self._sent == now:
+            return []
+        self._deadline = now + self.instance.advert_int
+        return [self._send(now, self.priority)]
+
+    def _stalled(self, now: int, late: int) -> list[Action]:
+        self.counters.loop_stalls += 1
+        detail = f"the timer came {late / 1e9:.3f} s late: this process, or the whole host, stood still"
+        return self.alarms.seen(now, AlarmKind.LOOP_STALLED, b"", detail, self.instance.advert_int)
+
+    def _vip_held_elsewhere(self, now: int, holder: str) -> list[Action]:
+        detail = f"{holder} has a VIP, and we hear no advert from it"
+        return self.alarms.seen(now, AlarmKind.VIP_HELD_ELSEWHERE, b"", detail, self.instance.advert_int)
+
+    def _fault_text(self) -> str:
+        return "; ".join(sorted(self.faults)) or self.group_fault
