@@ -31,6 +31,7 @@ from _lvs_agent.kernel.ipvs_change import (
     ZeroService,
 )
 from _lvs_agent.kernel.ipvs_conn import connections
+from _lvs_agent.kernel.ipvs_pack import pack_service_key
 from _lvs_agent.kernel.ipvs_types import (
     FWD_DROUTE,
     FWD_MASQ,
@@ -142,7 +143,11 @@ def refused(act: Callable[[], object]) -> dict[str, Any]:
     try:
         act()
     except KernelError as error:
-        told = {"type": type(error).__name__, "errno": errno.errorcode.get(error.errno or 0, ""), "text": str(error)}
+        told: dict[str, Any] = {
+            "type": type(error).__name__,
+            "errno": errno.errorcode.get(error.errno or 0, ""),
+            "text": str(error),
+        }
         if isinstance(error, ChangeRefused):
             told.update(change=str(error.change), others=error.others)
         return told
@@ -164,10 +169,12 @@ def refused_in_the_middle(ipvs: Ipvs) -> dict[str, Any]:
         AddServer(WEB, server("10.0.0.20", 80, FWD_DROUTE)),
         AddServer(WEB, server("10.0.0.1", 80, FWD_DROUTE)),
         AddServer(WEB, server("10.0.0.21", 80, FWD_DROUTE)),
-        DeleteService(SIP),
+        DeleteServer(WEB, server("10.0.0.99", 80, 0).key),
     ]
     error = refused(lambda: ipvs.apply(changes))
-    return {**error, "new": sorted(set(saved()) - set(before))}
+    after = saved()
+    ipvs.apply([DeleteServer(WEB, server(f"10.0.0.{last}", 80, 0).key) for last in (20, 21)])
+    return {**error, "new": sorted(set(after) - set(before)), "gone": sorted(set(before) - set(after))}
 
 
 def refused_altogether(ipvs: Ipvs) -> dict[str, Any]:
@@ -286,10 +293,7 @@ def abandoned_dump(ipvs: Ipvs) -> dict[str, Any]:
     def fail(_payload: bytes) -> None:
         raise NetlinkError(errno.EIO, "a reader", "that gave up")
 
-    error = refused(lambda: ipvs._list(4, (), "services", fail))
-    from _lvs_agent.kernel.ipvs_pack import pack_service_key
-
-    refused(lambda: ipvs._list(8, [pack_service_key(WEB)], "servers", fail))
+    error = refused(lambda: ipvs._list(8, [pack_service_key(WEB)], "servers", fail))
     again = len(ipvs.destinations(WEB))
     ipvs.apply([DeleteServer(WEB, change.server.key) for change in changes if isinstance(change, AddServer)])
     return {"error": error["errno"], "wanted": wanted, "again": again}
@@ -301,17 +305,18 @@ def namespaces(ipvs: Ipvs) -> dict[str, Any]:
     run("ip", "netns", "add", "right")
     run("ip", "-n", "left", "link", "add", "only-left", "type", "dummy")
     inside = ("ip", "netns", "exec", "left")
+    run("ip", "-n", "left", "link", "set", "lo", "up")
+    for last in ("3", "4"):
+        run("ip", "-n", "left", "address", "add", f"10.0.0.{last}/24", "dev", "lo")
     with Ipvs(netns="left") as left, Ipvs(netns="/run/netns/right") as right:
         left.apply([AddService(Service(WEB, "rr")), AddServer(WEB, server("10.0.0.1", 80, FWD_DROUTE))])
         answers: dict[str, Any] = {
             "left": saved(*inside),
-            "right": [len(right.services()), saved("ip", "netns", "exec", "right")],
+            "right": [len(right.services()), len(saved("ip", "netns", "exec", "right"))],
             "here": len(ipvs.services()),
+            "no address": refused(lambda: right.apply([AddService(Service(WEB, "rr")), EVERYTHING[1]])),
             "interface": refused(lambda: left.start_daemon(Daemon(STATE_MASTER, "only-lef", 1))),
         }
-    for last in ("3", "4"):
-        run(*inside, "ip", "address", "add", f"10.0.0.{last}/24", "dev", "lo")
-    run(*inside, "ip", "link", "set", "lo", "up")
     run(*inside, "ipvsadm", "-A", "-u", "10.0.0.3:5000", "-s", "rr")
     run(*inside, "ipvsadm", "-a", "-u", "10.0.0.3:5000", "-r", "10.0.0.4:5000", "-m")
     run(*inside, "bash", "-c", "echo packet >/dev/udp/10.0.0.3/5000")
@@ -358,6 +363,7 @@ def unloaded(ipvs: Ipvs) -> dict[str, Any]:
     answers["none"] = refused(Ipvs)
     answers["no connections"] = refused(connections)
     run("modprobe", "ip_vs")
+    answers["stale"] = refused(ipvs.services)
     with Ipvs() as again:
         answers["again"] = len(again.services())
     return answers

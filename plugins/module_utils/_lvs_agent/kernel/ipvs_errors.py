@@ -32,7 +32,7 @@ class ChangeRefused(NetlinkError):
     """
 
     def __init__(self, errno: int, change: Change, advice: str, others: int = 0) -> None:
-        more = f"; {others} more changes were refused" if others else ""
+        more = f"; {others} more {'changes were' if others > 1 else 'change was'} refused" if others else ""
         super().__init__(errno, f"ipvsadm {change}", advice + more)
         self.change = change
         self.others = others
@@ -123,7 +123,8 @@ def _server_invalid(key: types.ServiceKey, server: types.Destination) -> str:
         return "a real server of the other address family excludes synchronisation daemons: stop them"
     if server.fwd_method == types.FWD_TUNNEL and server.tun_type == types.TUN_GUE and not server.tun_port:
         return "a GUE tunnel needs a port"
-    return "its address must be a unicast one"
+    # The kernel knows no kind of any address in a network namespace that never had one itself (inet_addr_type).
+    return "its address must be a unicast one, and this network namespace must have an IP address itself"
 
 
 def daemon_advice(daemon: types.Daemon, code: int) -> str:
