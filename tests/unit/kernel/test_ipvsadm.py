@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -84,7 +85,7 @@ half a li
 
 
 def test_connections() -> None:
-    assert ipvs_conn.parse(CONNECTIONS) == [
+    assert ipvs_conn.parse(CONNECTIONS.splitlines()) == [
         Connection("tcp", "192.168.1.7", 54321, "192.168.1.100", 80, "192.168.1.129", 80, "ESTABLISHED", 899, "", ""),
         Connection(
             "udp",
@@ -103,6 +104,24 @@ def test_connections() -> None:
         Connection("tcp", "fd00::7", 54321, "fd00::100", 443, "fd00::128", 443, "FIN_WAIT", 119, "", ""),
         Connection("tcp", "fd00::7", 54321, "fd00::100", 443, "10.9.9.9", 443, "SYN_RECV", 3, "", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    "client,servers",
+    [
+        ("192.168.1.7", ["192.168.1.129", "10.9.9.9", "192.168.1.129"]),
+        ("fd00:0::7", ["fd00::128", "10.9.9.9"]),
+        ("::1", []),
+    ],
+)
+def test_connections_of_one_client(
+    client: str, servers: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ip_vs_conn"
+    file.write_text(CONNECTIONS)
+    monkeypatch.setattr(ipvs_conn, "_PATH", str(file))
+    assert [entry.server for entry in ipvs_conn.connections(client=client)] == servers
+    assert len(ipvs_conn.connections()) == 5
 
 
 def test_without_ip_vs_there_is_no_list_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,28 @@ def test_another_file_is_no_namespace(directory: Path) -> None:
         pass
 
 
+class Broken(Exception):
+    """What goes wrong inside a namespace."""
+
+
+def test_the_thread_comes_back_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With os.setns, which Python has since 3.12; without it the tests in tests/integration/uml tell the same."""
+    entered: list[tuple[str, int]] = []
+
+    def setns(descriptor: int, kind: int) -> None:
+        entered.append((os.readlink(f"/proc/self/fd/{descriptor}"), kind))
+
+    def break_inside() -> None:
+        with netns.inside("/proc/self/ns/net"):
+            assert len(entered) == 1
+            raise Broken
+
+    monkeypatch.setattr(os, "setns", setns, raising=False)
+    with pytest.raises(Broken):
+        break_inside()
+    assert entered == [(os.readlink("/proc/thread-self/ns/net"), 0x40000000)] * 2
+
+
 def test_no_namespace_is_this_one() -> None:
     before = os.readlink("/proc/thread-self/ns/net")
     with netns.inside(None):

@@ -84,7 +84,11 @@ class Ipvs:
         return self._list(n.CMD_GET_SERVICE, (), "IPVS virtual services", parse.parse_service)
 
     def destinations(self, key: ServiceKey) -> list[DestinationEntry]:
-        """The real servers of one service; none when there is no such service (the kernel does not tell)."""
+        """The real servers of one service; none when there is no such service (the kernel does not tell).
+
+        Nor does it tell when somebody else adds or deletes one while a long listing is read: then a real server may be
+        there twice, or be missing.
+        """
         af, parse_destination = key.af, parse.parse_destination
         return self._list(
             n.CMD_GET_DEST,
