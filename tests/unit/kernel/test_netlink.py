@@ -113,6 +113,7 @@ class ScriptedSocket:
         return answer, [], 0, self.senders.pop(0) if self.senders else (0, 0)
 
     def setsockopt(self, *_arguments: object) -> None: ...
+
     def getsockopt(self, _level: int, option: int) -> int:
         return {socket.SO_RCVBUF: RECEIVE_BUFFER, socket.SO_SNDBUF: SEND_BUFFER}[option]
 

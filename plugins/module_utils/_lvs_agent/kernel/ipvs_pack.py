@@ -82,7 +82,7 @@ def pack_changes(changes: Iterable[Change]) -> list[bytes]:
                     adding = _genl(n.CMD_NEW_DEST, service)
                     editing = _genl(n.CMD_SET_DEST, service)
                     key = change.key
-                packed.append((adding if type(change) is AddServer else editing) + pack_server(change.server))
+                packed.append((adding if isinstance(change, AddServer) else editing) + pack_server(change.server))
             else:
                 packed.append(_pack_other(change))
         except NO_ROOM as error:
