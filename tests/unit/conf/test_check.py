@@ -41,6 +41,7 @@ def good() -> tuple[dict[str, Any], dict[str, Any]]:
                 "port": 80,
                 "lb_algo": "rr",
                 "lb_kind": "DR",
+                "delay_loop": 6,
                 "real_server": [
                     {"ip": "192.0.2.11", "port": 80, "TCP_CHECK": {"connect_timeout": 3}},
                     {"ip": "192.0.2.12", "HTTP_GET": {"url": [{"path": "/"}]}},
@@ -266,7 +267,7 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "VIPs differ": (
         lambda a: own(a).update(virtual_ipaddress=["192.0.2.100", "192.0.2.110"]),
-        "virtual_ipaddress (a, b): a has 192.0.2.100, 192.0.2.110; b has 192.0.2.100, 192.0.2.101",
+        "virtual_ipaddress (a, b): 192.0.2.101 is on b only; 192.0.2.110 is on a only; the list must be the same",
     ),
     "versions differ": (lambda a: own(a).update(version=3), "version (a, b): a has 3; b has 2"),
     "owner as backup": (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import typing as t
 
-from . import address, check_lvs, check_pair, check_real_servers, check_references, check_vrrp
+from . import address, check_danger, check_lvs, check_pair, check_real_servers, check_references, check_vrrp
 from .director import Director
 from .problem import WARNING, Problem, merged
 from .schema import CONFIGURATION_VARIABLES
@@ -38,6 +38,7 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += check_vrrp.problems(director)
         found += check_lvs.problems(director)
         found += check_references.problems(director)
+        found += check_danger.problems(director)
     found += check_pair.problems(pair)
     found += check_real_servers.problems(pair, real_servers)
     return merged(found)

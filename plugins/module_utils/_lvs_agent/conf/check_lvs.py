@@ -42,7 +42,7 @@ def _protocol(server: Server) -> str:
     return str(server.get("protocol", model.DEFAULT_PROTOCOL)).upper()
 
 
-def _key(server: Server) -> tuple[str, ...] | None:
+def kernel_key(server: Server) -> tuple[str, ...] | None:
     """What the kernel tells virtual servers apart by; None when unreadable."""
     if server.get("fwmark") is not None:
         return ("fwmark", str(server["fwmark"]), str(server.get("ip_family", "inet")))
@@ -56,7 +56,7 @@ def _used_twice(director: Director) -> list[Problem]:
     seen: set[tuple[str, ...]] = set()
     found: list[Problem] = []
     for where, server in director.servers():
-        key = _key(server)
+        key = kernel_key(server)
         if key is not None and key in seen:
             found.append(
                 director.problem(

@@ -1,7 +1,10 @@
 # Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the directors of a site must have in common, and what must differ between them."""
+"""What the directors of a site must have in common, and what must differ between them.
+
+In an inventory instances belong together by their names; :mod:`.compare` says how those of files find each other.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,63 @@ import typing as t
 
 from . import address, model
 from .director import Director
-from .problem import WARNING, Problem
+from .problem import ERROR, WARNING, Position, Problem
 
 Instance = t.Mapping[str, t.Any]
 Holder = tuple[Director, Instance]
 
 
+_MOST_LISTED = 8  # addresses in one message
+
+
 def problems(directors: t.Sequence[Director]) -> list[Problem]:
-    """All findings between the directors."""
+    """All findings between the directors of an inventory."""
     found = _alone(directors)
     names = list(dict.fromkeys(name for director in directors for name in director.instances()))
     for name in names:
-        holders = [(one, one.instances()[name]) for one in directors if name in one.instances()]
-        found += _priorities(holders)
-        for word, read in _COMMON:
-            found += _agreement(holders, word, read)
-        found += _peers(holders)
-        found += _masters(name, holders)
-        found += _gaps(holders)
+        found += between([(one, one.instances()[name]) for one in directors if name in one.instances()])
     return found
+
+
+def between(holders: t.Sequence[Holder]) -> list[Problem]:
+    """All findings between the directors that hold one virtual router, each with its instance of it."""
+    found = _priorities(holders)
+    for word, read in _COMMON:
+        found += _agreement(holders, word, read)
+    for word in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
+        found += _addresses(holders, word)
+    found += _peers(holders)
+    found += _masters(holders)
+    found += _gaps(holders)
+    return found
+
+
+class _Finding(t.NamedTuple):
+    """What is wrong: ``lines`` of a holder are the lines of a list that it is about."""
+
+    what: str
+    instead: str
+    severity: str = ERROR
+    lines: t.Callable[[Holder], t.Sequence[str]] = lambda _holder: ("",)
+
+
+def _problem(holders: t.Sequence[Holder], at: Holder, word: str, finding: _Finding) -> Problem:
+    """A finding on a word of several directors' instances; ``at`` is the one whose variable is named."""
+    director, instance = at
+    positions: list[Position] = []
+    for one in (at, *(holder for holder in holders if holder is not at)):
+        for line in finding.lines(one):
+            position = one[0].position(one[0].path(one[1], word), line)
+            positions += [position] if position is not None and position not in positions else []
+    return Problem(
+        director.path(instance, word),
+        finding.what,
+        finding.instead,
+        finding.severity,
+        tuple(one.name for one, _instance in holders),
+        positions[0] if positions else None,
+        tuple(positions[1 : _MOST_LISTED + 1]),
+    )
 
 
 def _alone(directors: t.Sequence[Director]) -> list[Problem]:
@@ -45,19 +86,15 @@ def _priorities(holders: t.Sequence[Holder]) -> list[Problem]:
     found: list[Problem] = []
     by_value: dict[int, list[Holder]] = {}
     for director, instance in holders:
-        value = model.whole(instance.get("priority"))
-        if value is not None:
-            by_value.setdefault(value, []).append((director, instance))
+        by_value.setdefault(model.priority(instance), []).append((director, instance))
     for value, equal in by_value.items():
         if len(equal) < 2:
             continue
-        director, instance = equal[-1]
-        where = director.path(instance, "priority")
-        hosts = tuple(one.name for one, _instance in equal)
         what = f"priority {value} on every one of them; the highest becomes master, so they must differ"
-        found.append(
-            Problem(where, what, "give each director its own in director_host_vrrp_instances", hosts=hosts)
-        )
+        files = equal[-1][0].places is not None
+        advice = "give each director its own" + ("" if files else " in director_host_vrrp_instances")
+        # in a file it is legal: then the higher address wins
+        found.append(_problem(equal, equal[-1], "priority", _Finding(what, advice, WARNING if files else ERROR)))
     return found
 
 
@@ -73,17 +110,6 @@ def _version(director: Director, instance: Instance) -> str:
     return str(model.version(instance, director.configuration["global_defs"]))
 
 
-def _addresses(_director: Director, instance: Instance) -> str:
-    return ", ".join(
-        str(at) for at in sorted(set(model.vips(instance)), key=lambda at: (at.version, int(at)))
-    )
-
-
-def _excluded(_director: Director, instance: Instance) -> str:
-    found = set(model.vips(instance, "virtual_ipaddress_excluded"))
-    return ", ".join(str(at) for at in sorted(found, key=lambda at: (at.version, int(at)))) or "none"
-
-
 def _auth_type(_director: Director, instance: Instance) -> str:
     given = instance.get("authentication")
     return str(given.get("auth_type")) if isinstance(given, t.Mapping) else "none"
@@ -93,14 +119,23 @@ def _casting(_director: Director, instance: Instance) -> str:
     return "unicast" if instance.get("unicast_peer") else "multicast"
 
 
+def _group(director: Director, instance: Instance) -> str:
+    """The multicast group of an instance's adverts; "unicast" where there is none."""
+    if instance.get("unicast_peer"):
+        return "unicast"
+    six = any(at.version == 6 for at in model.vips(instance))
+    default = director.configuration["global_defs"].get("vrrp_mcast_group6" if six else "vrrp_mcast_group4")
+    said = instance.get("mcast_dst_ip", default)
+    return str(address.try_parse(said) or said or ("ff02::12" if six else "224.0.0.18"))
+
+
 _COMMON: tuple[tuple[str, t.Callable[[Director, Instance], str]], ...] = (
     ("virtual_router_id", _number("virtual_router_id")),
     ("advert_int", _interval),
     ("version", _version),
-    ("virtual_ipaddress", _addresses),
-    ("virtual_ipaddress_excluded", _excluded),
     ("authentication", _auth_type),
     ("unicast_peer", _casting),
+    ("mcast_dst_ip", _group),
 )
 
 
@@ -108,26 +143,41 @@ def _agreement(
     holders: t.Sequence[Holder], word: str, read: t.Callable[[Director, Instance], str]
 ) -> list[Problem]:
     """A word whose value must be the same on all directors of an instance."""
-    said = [(director, instance, read(director, instance)) for director, instance in holders]
-    values = list(dict.fromkeys(value for _director, _instance, value in said))
-    found: list[Problem] = []
+    said = [(holder, read(*holder)) for holder in holders]
+    values = list(dict.fromkeys(value for _holder, value in said))
+    if word == "mcast_dst_ip" and "unicast" in values:
+        return []  # told under unicast_peer
     if len(values) > 1:
-        director, instance, _value = next(one for one in reversed(said) if one[2] != values[0])
-        listed = "; ".join(f"{one.name} has {value}" for one, _instance, value in said)
-        advice = "they must be the same on all directors"
-        found.append(
-            Problem(
-                director.path(instance, word), listed, advice, hosts=tuple(one.name for one, _i in holders)
-            )
-        )
-    elif word == "authentication" and len(_secrets(holders)) > 1:
-        director, instance = holders[-1]
-        hosts = tuple(one.name for one, _instance in holders)
-        where = f"{director.path(instance, word)}.auth_pass"
-        found.append(
-            Problem(where, "the passwords of the directors differ", "they must be the same", hosts=hosts)
-        )
-    return found
+        at = next(holder for holder, value in reversed(said) if value != values[0])
+        listed = "; ".join(f"{holder[0].name} has {value}" for holder, value in said)
+        return [_problem(holders, at, word, _Finding(listed, "they must be the same on all directors"))]
+    if word == "authentication" and len(_secrets(holders)) > 1:
+        finding = _Finding("the passwords of the directors differ", "they must be the same")
+        return [_problem(holders, holders[-1], f"{word}.auth_pass", finding)]
+    return []
+
+
+def _addresses(holders: t.Sequence[Holder], word: str) -> list[Problem]:
+    """Addresses that not every director has; a mistyped one is one on each side."""
+    own = [(holder, set(model.vips(holder[1], word))) for holder in holders]
+    common = set.intersection(*(has for _holder, has in own))
+    odd = sorted({at for _holder, has in own for at in has - common}, key=lambda at: (at.version, int(at)))
+    if not odd:
+        return []
+    listed = [
+        f"{at} is on {' and '.join(holder[0].name for holder, has in own if at in has)} only"
+        for at in odd[:_MOST_LISTED]
+    ]
+    if odd[_MOST_LISTED:]:
+        listed.append(f"and {len(odd) - _MOST_LISTED} more differ")
+
+    def lines(holder: Holder) -> list[str]:
+        said = [line[0] for line in model.lines(holder[1].get(word))]
+        return [one for one in said if address.try_parse(one.partition("/")[0]) in odd][:_MOST_LISTED] or [""]
+
+    at = next(holder for holder, has in reversed(own) if has - common)
+    advice = "the list must be the same on all directors"
+    return [_problem(holders, at, word, _Finding("; ".join(listed), advice, lines=lines))]
 
 
 def _secrets(holders: t.Sequence[Holder]) -> set[str]:
@@ -143,35 +193,30 @@ def _peers(holders: t.Sequence[Holder]) -> list[Problem]:
         peers = {address.try_parse(line[0]) for line in model.lines(instance.get("unicast_peer"))}
         for other, source in sources.items():
             if peers and other != director.name and source is not None and source not in peers:
-                where = director.path(instance, "unicast_peer")
-                found.append(
-                    director.problem(where, f"{other} ({source}) is not in it", "list every other director")
-                )
+                finding = _Finding(f"{other} ({source}) is not in it", "list every other director")
+                one = [(director, instance)]
+                found.append(_problem(one, one[0], "unicast_peer", finding))
     return found
 
 
-def _masters(name: str, holders: t.Sequence[Holder]) -> list[Problem]:
+def _masters(holders: t.Sequence[Holder]) -> list[Problem]:
     """Two directors that both start as master."""
-    masters = [director.name for director, instance in holders if instance.get("state") == "MASTER"]
+    masters = [holder for holder in holders if holder[1].get("state") == "MASTER"]
     if len(masters) < 2:
         return []
-    where = holders[0][0].path(holders[0][1], "state")
-    what = f"more than one director starts {name} as MASTER"
-    return [
-        Problem(
-            where, what, "write it for the director with the highest priority only", WARNING, tuple(masters)
-        )
-    ]
+    what = f"more than one director starts {masters[0][1].get('name')} as MASTER"
+    advice = "write it for the director with the highest priority only"
+    return [_problem(masters, masters[0], "state", _Finding(what, advice, WARNING))]
 
 
 def _gaps(holders: t.Sequence[Holder]) -> list[Problem]:
     """A tracked script whose weight cannot bring the master below the next director."""
-    ranked = sorted(holders, key=lambda holder: model.whole(holder[1].get("priority")) or 0, reverse=True)
+    ranked = sorted(holders, key=lambda holder: model.priority(holder[1]), reverse=True)
     if len(ranked) < 2:
         return []
     director, master = ranked[0]
-    first, second = (model.whole(instance.get("priority")) for _director, instance in ranked[:2])
-    if first is None or second is None or first == second:
+    first, second = (model.priority(instance) for _director, instance in ranked[:2])
+    if first == second:
         return []
     scripts = {str(one.get("name")): one for one in director.configuration["vrrp_script"]}
     found: list[Problem] = []
@@ -185,5 +230,10 @@ def _gaps(holders: t.Sequence[Holder]) -> list[Problem]:
                 f"the weight {weight} of {line[0]} is not above the gap of the priorities, {first} - {second}"
             )
             advice = f"its failure alone cannot move the VIP: write {first - second + 1} or more"
-            found.append(director.problem(director.path(master, "track_script"), what, advice, WARNING))
+            finding = _Finding(what, advice, WARNING, _only(line[0]))
+            found.append(_problem(ranked[:1], ranked[0], "track_script", finding))
     return found
+
+
+def _only(line: str) -> t.Callable[[Holder], t.Sequence[str]]:
+    return lambda _holder: (line,)

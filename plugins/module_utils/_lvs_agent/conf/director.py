@@ -10,7 +10,8 @@ import typing as t
 
 from . import address
 from .merge import Configuration, canonical, fields, items, merge
-from .problem import ERROR, Problem
+from .places import Places
+from .problem import ERROR, Position, Problem
 from .schema import CONFIGURATION_VARIABLES, HOST_INSTANCES
 from .schema_lvs import VIRTUAL_SERVER
 from .schema_vrrp import VRRP_INSTANCE
@@ -21,11 +22,15 @@ READ_VARIABLES = (*CONFIGURATION_VARIABLES, "director_address", "director_engine
 
 @dataclasses.dataclass(frozen=True)
 class Director:
-    """``name`` in the inventory, ``variables`` it has, ``configuration`` they make."""
+    """``name`` in the inventory, ``variables`` it has, ``configuration`` they make.
+
+    One that comes from a file has the file's name, no variables, and ``places``.
+    """
 
     name: str
     variables: t.Mapping[str, t.Any]
     configuration: Configuration
+    places: Places | None = None
 
     @classmethod
     def of(cls, name: str, variables: t.Mapping[str, t.Any]) -> Director:
@@ -57,6 +62,10 @@ class Director:
     def problem(self, where: str, what: str, instead: str = "", severity: str = ERROR) -> Problem:
         """A finding on this director."""
         return Problem(where, what, instead, severity, (self.name,))
+
+    def position(self, where: str, what: str = "") -> Position | None:
+        """Where a path stands (see :meth:`.places.Places.of`); None for one that comes from variables."""
+        return None if self.places is None else self.places.of(where, what)
 
     def sources(self, version: int) -> list[address.Address]:
         """Addresses its adverts may come from: director_address and its instances' own source addresses."""

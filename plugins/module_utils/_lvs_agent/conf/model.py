@@ -15,6 +15,7 @@ from .problem import BadValue
 from .quoting import split
 
 DEFAULT_PRIORITY = 100
+OWNER = 255  # the priority of the owner of the address
 DEFAULT_ALGORITHM = "wlc"
 DEFAULT_METHOD = "NAT"
 DEFAULT_PROTOCOL = "TCP"
@@ -58,6 +59,14 @@ def version(instance: t.Mapping[str, t.Any], global_defs: t.Mapping[str, t.Any])
     if any(at.version == 6 for at in vips(instance)):
         return 3
     return whole(instance.get("version")) or whole(global_defs.get("vrrp_version")) or 2
+
+
+def priority(instance: t.Mapping[str, t.Any]) -> int:
+    """The priority an instance has: its own, or keepalived's defaults, 255 for state MASTER and 100."""
+    said = whole(instance.get("priority"))
+    if said is not None:
+        return said
+    return OWNER if instance.get("state") == "MASTER" else DEFAULT_PRIORITY
 
 
 def interval(instance: t.Mapping[str, t.Any]) -> decimal.Decimal:

@@ -53,7 +53,8 @@ class Problem:
 
     ``where`` is the variable's path, as in ``director_vrrp_instances[VI_1].priority``, or the block's path in a
     file, as in ``vrrp_instance[VI_1].priority``, with the ``position`` there; ``hosts`` are the hosts that have
-    it, in order, none when the place alone says it; ``severity`` is "error" or "warning".
+    it, in order, none when the place alone says it; ``severity`` is "error" or "warning"; ``beside`` are the
+    places in other files that it is about too.
     """
 
     where: str
@@ -62,6 +63,7 @@ class Problem:
     severity: str = ERROR
     hosts: tuple[str, ...] = ()
     position: Position | None = None
+    beside: tuple[Position, ...] = ()
 
     def __str__(self) -> str:
         place = f"{self.where} ({', '.join(self.hosts)})" if self.hosts else self.where

@@ -21,7 +21,7 @@ import dataclasses
 import gc
 import typing as t
 
-from . import check_file, check_lvs, check_references, check_vrrp
+from . import check_danger, check_file, check_lvs, check_references, check_vrrp
 from .director import Director
 from .lexer import Source
 from .merge import Configuration
@@ -30,7 +30,7 @@ from .places import Places
 from .problem import ERROR, Problem
 from .reading import AGENT, KEEPALIVED, Reading
 
-__all__ = ["AGENT", "KEEPALIVED", "Parsed", "file_problems", "read_file", "read_text"]
+__all__ = ["AGENT", "KEEPALIVED", "Parsed", "file_problems", "read_file", "read_text", "read_tree"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_file(
     ``${_ENV NAME}``, the process's own by default.
     """
     with _uncollected():
-        return _read(parse_file(path, ids, environment), engine)
+        return read_tree(parse_file(path, ids, environment), engine)
 
 
 def read_text(
@@ -79,10 +79,11 @@ def read_text(
 ) -> Parsed:
     """As :func:`read_file`, for a text; ``name`` is the file's name in positions."""
     with _uncollected():
-        return _read(parse_text(text, name, ids, environment), engine)
+        return read_tree(parse_text(text, name, ids, environment), engine)
 
 
-def _read(tree: Tree, engine: str) -> Parsed:
+def read_tree(tree: Tree, engine: str = AGENT) -> Parsed:
+    """As :func:`read_file`, for what the parser made of it."""
     reading = Reading(tree.statements, tree.problems, engine)
     return Parsed(reading.configuration, reading.places, _sorted(reading.problems), list(tree.sources), tree.sources)
 
@@ -91,7 +92,7 @@ def file_problems(parsed: Parsed) -> list[Problem]:
     """The problems of reading and those of the configuration as a whole, with positions, in the order of the file."""
     director = Director("", {}, parsed.configuration)
     found: list[Problem] = []
-    for check in (check_vrrp, check_lvs, check_references, check_file):
+    for check in (check_vrrp, check_lvs, check_references, check_file, check_danger):
         found += check.problems(director)
     return _sorted([*parsed.problems, *(parsed.places.with_position(problem) for problem in found)])
 
