@@ -27,6 +27,10 @@ ip link add d0 type dummy
 ip link add g0 type gre local 10.0.0.1 remote 10.0.0.2
 ip link add t6 type ip6tnl local fd00::1 remote fd00::2
 for link in v0 v1 v2 v3 v0.100 m0 b0 br0 d0 g0 t6 tunl0 sit0; do ip link set $link up; done
+# Those on top of others hear of a carrier a little later.
+for link in v0 v0.100 m0 b0 br0; do
+  for try in {1..100}; do ip -br link show dev $link | grep -q LOWER_UP && break; sleep 0.1; done
+done
 told="vlan 100 and (arp or ip6[40] == 136)"
 timeout 20 tcpdump --immediate-mode -l -n -e -t -c 2 -i v1 "$told" >/mnt/seen 2>/mnt/listening &
 for try in {1..100}; do grep -q "listening on" /mnt/listening && break; sleep 0.1; done

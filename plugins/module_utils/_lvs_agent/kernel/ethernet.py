@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 _ARPHRD_ETHER = 1
 # linux/if_arp.h: what else an interface may be, in ip's words
 _OTHER_KINDS = {512: "ppp", 768: "ipip", 769: "ip6tnl", 772: "loopback", 776: "sit", 778: "gre", 823: "ip6gre"}
-_IFF_UP, _IFF_RUNNING, _IFF_NOARP = 0x1, 0x40, 0x80
+_IFF_UP, _IFF_NOARP = 0x1, 0x80
 _SIOCGIFFLAGS = 0x8913
 _IFREQ_FLAGS = struct.Struct("16sH22x")
+# linux/ethtool.h
+_SIOCETHTOOL, _ETHTOOL_GLINK = 0x8946, 0x0A
+_IFREQ_DATA = struct.Struct("16sP16x")
+_ETHTOOL_VALUE = struct.Struct("II")
 _SO_ATTACH_FILTER = 26
 # linux/if_packet.h
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_MULTICAST = 263, 1, 0
@@ -112,11 +116,25 @@ class Wire:
             raise self._failed(error) from error
 
     def require_carrier(self) -> None:
-        """Raise EthernetError when nobody can hear: the link was down, or without a carrier, at opening."""
+        """Raise EthernetError when nobody can hear: the link was down at opening, or has no carrier."""
         if not self._flags & _IFF_UP:
             raise EthernetError(errno.ENETDOWN, f"interface {self.interface}", "bring it up first")
-        if not self._flags & _IFF_RUNNING:
+        if not self._has_carrier():
             raise EthernetError(errno.ENETDOWN, f"interface {self.interface}", "it has no carrier; look at its cable")
+
+    def _has_carrier(self) -> bool:
+        """Asked of the driver: the flag IFF_RUNNING follows up to a second later (net/core/link_watch.c)."""
+        import ctypes
+
+        answer = ctypes.create_string_buffer(_ETHTOOL_VALUE.pack(_ETHTOOL_GLINK, 0), _ETHTOOL_VALUE.size)
+        try:
+            fcntl.ioctl(self._sock, _SIOCETHTOOL, _IFREQ_DATA.pack(self.interface.encode(), ctypes.addressof(answer)))
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                # The driver cannot tell: then nobody can.
+                return True
+            raise self._failed(error) from error
+        return bool(_ETHTOOL_VALUE.unpack(answer.raw)[1])
 
     def _read_flags(self) -> int:
         request = _IFREQ_FLAGS.pack(self.interface.encode(), 0)
