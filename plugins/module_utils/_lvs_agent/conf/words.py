@@ -34,6 +34,7 @@ WORDS = "words"  # several words on the keyword's line: `weight 10 reverse`
 LINES = "lines"  # a list, one line each, between braces
 BLOCK = "block"  # a mapping between braces
 BLOCKS = "blocks"  # a list of mappings, each between braces of its own
+RAW = "raw"  # lines of the file as they are; in no file a word of its own
 GONE = "gone"  # keepalived no longer has it: accepted, left out, ``reason`` says why
 REFUSED = "refused"  # keepalived has it and complains, or we cannot render it yet: an error, ``reason`` says why
 
@@ -105,7 +106,7 @@ class Block:
 
     def spellings(self) -> list[str]:
         """Every spelling worth suggesting to somebody who mistyped one."""
-        return [name for name, word in self.index().items() if word.kind not in (GONE, REFUSED)]
+        return [name for name, word in self.index().items() if word.kind not in (GONE, RAW, REFUSED)]
 
 
 def integer(name: str, low: int, high: int, doc: str, **more: t.Any) -> Word:
@@ -161,6 +162,12 @@ def words(name: str, line: str, doc: str, **more: t.Any) -> Word:
 def lines(name: str, line: str, doc: str, **more: t.Any) -> Word:
     """A list with one line for each element, in the syntax ``line``."""
     return Word(name, LINES, doc, line=line, **more)
+
+
+def raw() -> Word:
+    """The word of a block for lines that a site insists on."""
+    doc = "Lines of C(keepalived.conf) to put at the end of the block as they are; the engine has to understand them."
+    return Word("raw", RAW, doc, key=True)
 
 
 def gone(name: str, reason: str, **more: t.Any) -> Word:
