@@ -15,6 +15,7 @@ from .schema_lvs import CHECKS, REAL_SERVER
 from .validate import label
 
 Server = t.Mapping[str, t.Any]
+_MOST_COMPARED = 100  # VIPs among which the nearest to a mistyped one is looked for
 _SCHEDULER_FLAGS = {"sh-port": "sh", "sh-fallback": "sh", "mh-port": "mh", "mh-fallback": "mh"}
 
 
@@ -22,10 +23,11 @@ def problems(director: Director) -> list[Problem]:
     """All findings in the virtual servers of one director."""
     found = _used_twice(director)
     groups = model.groups_of(director.configuration)
+    held = {vip for instance in director.configuration["vrrp_instance"] for vip in model.all_vips(instance)}
     for where, server in director.servers():
         found += _identity(director, server, where, groups)
         found += _scheduler(director, server, where)
-        found += _holder(director, server, where)
+        found += _holder(director, server, where, held)
         found += _sorry(director, server, where)
         found += _pool(director, server, where)
         found += _weights(director, server, where)
@@ -108,12 +110,11 @@ def _scheduler(director: Director, server: Server, where: str) -> list[Problem]:
     return found
 
 
-def _holder(director: Director, server: Server, where: str) -> list[Problem]:
+def _holder(director: Director, server: Server, where: str, held: set[address.Address]) -> list[Problem]:
     at = address.try_parse(server.get("ip"))
-    held = {vip for instance in director.configuration["vrrp_instance"] for vip in model.all_vips(instance)}
-    if at is None or at in held:
+    if at is None or at in held or not held:
         return []
-    advice = nearest(str(at), [str(vip) for vip in held])
+    advice = nearest(str(at), [str(vip) for vip in held]) if len(held) <= _MOST_COMPARED else ""
     return [director.problem(f"{where}.ip", f"no vrrp_instance holds {at}", advice, WARNING)]
 
 

@@ -39,9 +39,12 @@ class Places:
         self._configuration = configuration
         self._blocks = blocks
         self._lists = lists
+        self._named: dict[int, dict[str, t.Mapping[str, t.Any]]] = {}  # by the identity of a list of blocks
 
-    def of(self, where: str) -> Position | None:
+    def of(self, where: str, what: str = "") -> Position | None:
         """The position of a path, or of the innermost part of it that stands in a file; None when nothing does.
+
+        Of a list without a number behind it, the line that ``what`` speaks of.
 
         A path is as problems have it: ``director_vrrp_instances[VI_1].priority``, or with the keyword in place
         of the variable, ``vrrp_instance[VI_1].virtual_ipaddress[0]``.
@@ -52,23 +55,31 @@ class Places:
         if word is None:
             return None
         if word.block is None:
-            return _line(self._lists.get(key, []), rest)
+            return _line(self._lists.get(key, []), rest, what)
         value = self._configuration.get(key)
-        found = self._step(word, value, rest)
+        found = self._step(word, value, rest, what)
         return found[0].position(found[1]) if found else None
+
+    def made_by(self, block: t.Mapping[str, t.Any]) -> list[Statement]:
+        """The statements that made a block of the configuration, which is this very mapping; none for a copy."""
+        return self._blocks.get(id(block), [])
+
+    def lists(self, keyword: str) -> list[Statement]:
+        """The statements of a list of the top level, such as static_routes."""
+        return self._lists.get(keyword, [])
 
     def with_position(self, problem: Problem) -> Problem:
         """The problem as one of a file: with its position, and keywords in place of variables."""
         name, sign, rest = _head(problem.where)
         where = f"{_KEYS.get(name, name)}{sign}{rest}"
-        return dataclasses.replace(problem, where=where, hosts=(), position=self.of(problem.where))
+        return dataclasses.replace(problem, where=where, hosts=(), position=self.of(problem.where, problem.what))
 
-    def _step(self, word: Word, value: t.Any, rest: str) -> tuple[Statement, int] | None:
+    def _step(self, word: Word, value: t.Any, rest: str, what: str) -> tuple[Statement, int] | None:
         """The statement and word a path leads to from the value of ``word``."""
         block = word.block
         if block is None:
             return None
-        one, rest = _element(block, value, rest)
+        one, rest = self._element(block, value, rest)
         made_by = self._blocks.get(id(one), [])
         if not made_by:
             return None
@@ -79,13 +90,32 @@ class Places:
         if found.key:
             return made_by[-1], _key_word(block, made_by[-1], found)
         if found.kind in (BLOCK, BLOCKS):
-            return self._step(found, one.get(found.name), rest) or (made_by[-1], 0)
+            return self._step(found, one.get(found.name), rest, what) or (made_by[-1], 0)
         said = _said(made_by, block, found)
         if not said:
             return made_by[-1], 0
         if found.kind == LINES:
-            return _nth(said, rest)
+            return _nth(said, rest, what)
         return said[-1], min(1, len(said[-1].words) - 1)
+
+    def _element(self, block: Block, value: t.Any, rest: str) -> tuple[t.Mapping[str, t.Any], str]:
+        """The block that ``LABEL].…`` names among the elements of a value, and the rest; else the last one."""
+        elements = items(value)
+        if not elements:
+            return {}, rest
+        named = self._named.get(id(value))
+        if named is None:
+            named = self._named[id(value)] = {}
+            for number, one in enumerate(elements):
+                named.setdefault(label(block, one, number), fields(one))
+        place = rest.find("]")
+        while place >= 0:
+            # a label may have brackets of its own: [2001:db8::1]:80
+            found = named.get(rest[:place]) if rest[place + 1 : place + 2] in ("", ".", "[") else None
+            if found is not None:
+                return found, rest[place + 1 :]
+            place = rest.find("]", place + 1)
+        return fields(elements[-1]), rest
 
     @staticmethod
     def _unknown(made_by: list[Statement], name: str) -> Statement:
@@ -104,16 +134,6 @@ def _head(path: str) -> tuple[str, str, str]:
     return path, "", ""
 
 
-def _element(block: Block, value: t.Any, rest: str) -> tuple[t.Mapping[str, t.Any], str]:
-    """The block that ``LABEL].…`` names among the elements of a value, and the rest; else the last one."""
-    elements = items(value)
-    for number, one in enumerate(elements):
-        name = f"{label(block, one, number)}]"
-        if rest.startswith(name) and rest[len(name) : len(name) + 1] in ("", ".", "["):
-            return fields(one), rest[len(name) :]
-    return fields(elements[-1]) if elements else {}, rest
-
-
 def _said(made_by: list[Statement], block: Block, word: Word) -> list[Statement]:
     """The statements of a word in the block's parts, in order."""
     if block.lines == word.name:
@@ -129,17 +149,22 @@ def _key_word(block: Block, statement: Statement, word: Word) -> int:
     return len(statement.words) - 1 if word.name in ("fwmark", "group") else min(1, len(statement.words) - 1)
 
 
-def _nth(said: list[Statement], rest: str) -> tuple[Statement, int]:
-    """The line ``NUMBER]`` of a list, or its keyword."""
+def _nth(said: list[Statement], rest: str, what: str) -> tuple[Statement, int]:
+    """The line ``NUMBER]`` of a list, or the last one with a word of the message, or the list's keyword."""
     number = rest.rstrip("]")
     found = [child for one in said for child in one.children or ()]
     if number.isdigit() and int(number) < len(found):
         return found[int(number)], 0
+    told = set(what.split())
+    for child in reversed(found):
+        for place, word in enumerate(child.words):
+            if word in told or word.partition("/")[0] in told:
+                return child, place
     return said[-1], 0
 
 
-def _line(said: list[Statement], rest: str) -> Position | None:
+def _line(said: list[Statement], rest: str, what: str) -> Position | None:
     if not said:
         return None
-    statement, word = _nth(said, rest)
+    statement, word = _nth(said, rest, what)
     return statement.position(word)
