@@ -19,6 +19,7 @@ from typing import Any
 from _lvs_agent.vrrp import actions as act
 from _lvs_agent.vrrp.actions import State
 from _lvs_agent.vrrp.ah import Sequence as AhSequence
+from _lvs_agent.vrrp.ah import first_sequence
 from _lvs_agent.vrrp.errors import PacketError
 from _lvs_agent.vrrp.instance import OWNER, SECOND, Instance, auth_data
 from _lvs_agent.vrrp.machine import Machine
@@ -82,7 +83,7 @@ class World:
         self.delay_ns = MILLION
         self.wire = False
         self.unheard = False  # a loser's answer may have been lost, so that the winner need not have announced
-        self.was_cut = False
+        self.was_cut = self.one_way = False
         self.changed = 0  # when a partition or loss began or ended
         self.yielded = self.announced = -1
         self.cut: set[tuple[str, str]] = set()
@@ -108,6 +109,7 @@ class World:
         if node.machine is not None:
             return
         self.note(node, "boots", "resuming" if resume else "")
+        node.sequence = AhSequence(first_sequence(2_000_000_000 + self.now // SECOND))
         if self.wire:
             node.receiver = Receiver(node.instance, node.sequence)
             node.transmitter = Transmitter(node.instance, node.sequence)
@@ -124,7 +126,7 @@ class World:
     def crash(self, node: Node) -> None:
         """The host is gone, and all it knew."""
         self.note(node, "crashes")
-        node.machine, node.vips, node.sequence = None, False, AhSequence()
+        node.machine, node.vips = None, False
 
     def call(self, node: Node, event: str, *args: Any, **options: Any) -> None:
         """An event of the machine, at its local time."""
@@ -168,10 +170,12 @@ class World:
         self._trace.append((self.now, "", "network healed"))
         self.loss = 0.0
         self.cut.clear()
+        self.one_way = False
 
     def partition(self, ones: list[Node], both_ways: bool) -> None:
         self._trace.append((self.now, "", "cut off:", *(node.name for node in ones), both_ways))
         self.was_cut, self.changed = True, self.now
+        self.one_way = self.one_way or not both_ways
         for node, other in itertools.product(ones, self.nodes):
             if other not in ones:
                 self.cut.add((node.name, other.name))
@@ -205,6 +209,9 @@ class World:
         """Never before the protocol's time; and not from a master that has been there and heard all the time."""
         if now < node.floor:
             self.broken(f"{node.name} took over {node.floor - now} ns early")
+        if self.one_way:
+            # who resigns but cannot hear its successor resigns again, and the RFCs do not ask who it is that does
+            return
         patient = node.instance.nopreempt or machine.held
         for other in self.nodes:
             machine_there = other.machine is not None and other.machine.state is State.MASTER and not other.stopped

@@ -24,15 +24,26 @@ _PAYLOAD_LENGTH = BYTES // 4 - 2
 _SEQUENCE = struct.Struct("!I")
 _SEQUENCE_OFFSET = 8
 _LAST_SEQUENCE = 0xFFFFFFFF
+_EPOCH = 1577836800  # 2020-01-01
+_NUMBERS_PER_SECOND = 4
 # all of them know the password
 _MOST_SOURCES = 256
+
+
+def first_sequence(unix_seconds: int) -> int:
+    """A number above all that this host has used so far, from the wall clock: 4 for each second since 2020.
+
+    VRRPv2 sends one advert in a second and a few more at changes; 32 bits last until 2054.
+    """
+    return max(0, unix_seconds - _EPOCH) * _NUMBERS_PER_SECOND % _LAST_SEQUENCE
 
 
 class Sequence:
     """The counter against replay. As in keepalived it is one for both directions.
 
-    A backup follows the master's numbers, so that its own first advert as master is accepted by the others. ``last``
-    must survive a restart of the process, or the others drop our adverts until they hear that they are ahead.
+    A backup follows the master's numbers, so that its own first advert as master is accepted by the others. A router
+    that comes back with lower numbers than before is not heard, takes part in no election, and has the others take
+    over from it; keepalived starts at 0. So start with ``first_sequence``.
 
     What is accepted is looked up by source, unlike in keepalived: of two masters that count in step and send within
     the network's delay of each other, each would drop every advert of the other, and neither would ever yield.
@@ -40,7 +51,6 @@ class Sequence:
 
     def __init__(self, last: int = 0) -> None:
         self.last = last
-        self._start = last
         self._heard: dict[bytes, int] = {}
 
     def next(self) -> int:
@@ -50,7 +60,7 @@ class Sequence:
 
     def accept(self, sequence: int, source: bytes) -> None:
         """Take the number of an authentic packet. Raises PacketError for one that is not above its source's before."""
-        before = self._heard.get(source, self._start if len(self._heard) < _MOST_SOURCES else self.last)
+        before = self._heard.get(source, 0 if len(self._heard) < _MOST_SOURCES else self.last)
         if sequence <= before:
             raise PacketError(
                 Reason.AUTH_REPLAY, f"AH sequence number {sequence} was here before, the last was {before}", source

@@ -47,6 +47,8 @@ _HANDOVER_LIMIT_ADVERTS = 2
 # The successor of a heard resignation is there after one skew time, which is below one interval.
 _RESIGN_AGAIN_HALVES = 3
 _LATE_HALVES = 3
+# A host that is always late must still become master when it is the only one left.
+_GRACES = 3
 _NOTHING: tuple[Action, ...] = ()
 
 
@@ -81,7 +83,7 @@ class Machine:
         self._refresh = NEVER
         self._listen_until = 0  # the end of the start-up delay
         self._preempt_at = NEVER
-        self._grace = False  # the one interval granted after a stall is used up
+        self._graces = _GRACES  # how often one more interval may be granted after a stall
         self._calm: Advert | None = None  # the advert that only restarts the timer
         self._heard = 0
         self._sent = self._announced = -1
@@ -113,7 +115,7 @@ class Machine:
             if advert is self._calm:
                 self.counters.advert_rcvd += 1
                 self._heard = now
-                self._grace = False
+                self._graces = _GRACES
                 self._deadline = self._down + (now if now > self._listen_until else self._listen_until)
                 self._missed = now + self._late_after
                 self.wake_ns = min(self._deadline, self._missed, self.alarms.due)
@@ -142,10 +144,10 @@ class Machine:
         if drained_ns < self.wake_ns:
             return (ReadFirst(),)
         actions: list[Action] = []
-        if now >= self._missed:
-            actions += self._advert_missed(now)
-        if now >= self._deadline:
-            actions += self._deadline_passed(now)
+        if self.state is State.BACKUP:
+            actions += self._backup_looks_up(now)
+        elif now >= self._deadline:
+            actions += self._advert_is_due(now) if self.state is State.MASTER else self._handover_is_due(now)
         if now >= self._garp:
             self._garp = NEVER
             actions.append(Announce(self._garp_repeat))
@@ -269,7 +271,7 @@ class Machine:
             self._deadline = max(now, self._listen_until) + skew(
                 self.instance.version, self.priority, self.master_interval
             )
-            self._grace = False
+            self._graces = _GRACES
             self._why_silent = f"{text(advert.source)} resigned"
         elif self._accepts(now, advert.priority):
             self._follow(now, advert)
@@ -300,7 +302,7 @@ class Machine:
             self.master_interval = advert.interval_cs * CENTISECOND
         self._recompute()
         self.master_source, self.master_priority = advert.source, advert.priority
-        self.wants_master = self._grace = False
+        self.wants_master, self._graces = False, _GRACES
         self._why_silent = ""
         self._deadline = max(now, self._listen_until) + self._down
         self._missed = now + self._late_after
@@ -355,13 +357,6 @@ class Machine:
 
     # ---- timers
 
-    def _deadline_passed(self, now: int) -> list[Action]:
-        if self.state is State.BACKUP:
-            return self._master_is_down(now)
-        if self.state is State.MASTER:
-            return self._advert_is_due(now)
-        return self._handover_is_due(now)
-
     def _advert_is_due(self, now: int) -> list[Action]:
         late, interval = now - self._deadline, self.instance.advert_int
         self._deadline += interval
@@ -370,22 +365,26 @@ class Machine:
         self._deadline = now + interval
         return [self._send(now, self.priority), *self._stalled(now, late)]
 
-    def _advert_missed(self, now: int) -> list[Action]:
-        """A backup looks up for each advert that does not come: had it been asleep, the silence may be its own."""
-        late, interval = now - self._missed, self.master_interval
-        self.counters.advert_missed += 1
-        self._missed = now + interval if now < self._deadline else NEVER
-        if late <= interval or self._grace:
-            return []
-        # an advert of a master that lives comes within one interval
-        self._grace = True
-        self._deadline = max(self._deadline, now + interval + skew(self.instance.version, self.priority, interval))
-        return self._stalled(now, late)
+    def _backup_looks_up(self, now: int) -> list[Action]:
+        """For each advert that does not come, and when the master counts as down.
 
-    def _master_is_down(self, now: int) -> list[Action]:
+        Whoever comes late was asleep, and the silence may be its own: it waits for one more advert.
+        """
+        late, interval = now - self.wake_ns, self.master_interval
+        if late > interval // 2 and self._graces:
+            self._graces -= 1
+            self._missed = now + interval
+            self._deadline = max(self._deadline, now + interval + skew(self.instance.version, self.priority, interval))
+            return self._stalled(now, late)
+        if now >= self._missed:
+            self._missed = now + interval
+            if self.master_source:
+                self.counters.advert_missed += 1
+        if now < self._deadline:
+            return []
         self.wants_master = True
         if self.instance.in_group:
-            self._deadline = NEVER
+            self._deadline = self._missed = NEVER
             return []
         return self._become_master(now, self.why_master(now))
 
@@ -400,6 +399,12 @@ class Machine:
     def _handover_is_due(self, now: int) -> list[Action]:
         if self._successor:
             return self._let_go(now, f"{text(self._successor)} took over")
+        late, interval = now - self._deadline, self.instance.advert_int
+        if late > interval:
+            # the successor may be there, and another resignation would only mislead the others
+            self._deadline = now + interval
+            self._give_up = max(self._give_up, self._deadline)
+            return self._stalled(now, late)
         if now < self._give_up:
             self._deadline = min(now + self.instance.advert_int * _RESIGN_AGAIN_HALVES // 2, self._give_up)
             return [self._send(now, 0)]
@@ -426,7 +431,7 @@ class Machine:
     def _enter_backup(self, now: int) -> None:
         """The state of a backup that has heard nobody yet."""
         self.state = State.BACKUP
-        self.wants_master = self._grace = False
+        self.wants_master, self._graces = False, _GRACES
         self.master_source, self.master_priority = b"", 0
         self.master_interval = self.instance.advert_int
         self._why_silent = ""
@@ -455,9 +460,9 @@ class Machine:
         actions: list[Action] = [self._send(now, self.priority), AddVips()]
         if announce:
             actions.append(Announce(instance.garp_master_repeat))
-            if instance.garp_master_delay:
-                self._garp = now + instance.garp_master_delay
-                self._garp_repeat = instance.garp_master_repeat
+        if instance.garp_master_delay:
+            self._garp = now + instance.garp_master_delay
+            self._garp_repeat = instance.garp_master_repeat
         return [*actions, Transition(State.MASTER, cause), *alarms]
 
     def _leave_master(self, now: int, cause: str) -> list[Action]:

@@ -93,7 +93,7 @@ class Watch:
         if self._returns < _RETURNS_OF_TWO_MASTERS:
             return []
         detail = f"{text(former)} and {text(source)} both send adverts"
-        return self._alarms.seen(now, AlarmKind.TWO_MASTERS, source, detail, interval)
+        return self._alarms.seen(now, AlarmKind.TWO_MASTERS, min(former, source), detail, interval)
 
     def rejected(self, now: int, instance: Instance, error: PacketError) -> list[Action]:
         """Count a packet that was dropped; an alarm if its sender and we disagree about the configuration."""
