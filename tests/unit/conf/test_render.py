@@ -163,7 +163,7 @@ def test_the_sync_daemon_of_an_instance_is_written_globally() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a\nb", "a\rb", "a\x00b", 'a"b', "}", "{x", "} x", "$_RANDOM", "x${_PWD}", "a\u2028b", ""]
+    "text", ["a\nb", "a\rb", "a\x00b", 'a"b', "}", "{x", "} x", "$_RANDOM", "x${_PWD}", "a\u2028b", "a\\", ""]
 )
 def test_what_keepalived_would_misread_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="router_id"):

@@ -14,20 +14,20 @@ import stat
 import typing as t
 
 from .lexer import Source
-from .problem import ERROR, WARNING, BadValue, Position, nearest
+from .problem import ERROR, WARNING, Position
+from .syntax import INCLUDE_CHECKS
 from .tree import Builder
 
 MOST_BYTES = 32 * 1024 * 1024  # of all files together
 MOST_FILES = 1000
 DEEPEST_INCLUDE = 16
-CHECKS = ("readable", "match", "wildcard_match", "brace_match")
 _BY_WORD: t.Mapping[str, frozenset[str]] = {
     "include": frozenset(),
     "includer": frozenset({"readable"}),
     "includem": frozenset({"readable", "match"}),
     "includew": frozenset({"readable", "match", "wildcard_match"}),
     "includeb": frozenset({"readable", "match", "brace_match"}),
-    "includea": frozenset(CHECKS),
+    "includea": frozenset(INCLUDE_CHECKS),
 }
 
 
@@ -59,19 +59,15 @@ class Includer:
         return word in _BY_WORD
 
     def check_level(self, words: t.Sequence[str]) -> None:
-        """``include_check [[+|-]WHAT …]``: what is wrong with a missing file from now on.
-
-        Raises :class:`BadValue`.
-        """
-        level = set(self._level) if words and words[0][:1] in "+-" else set()
+        """``include_check [[+|-]CHECK …]``: what is wrong with a missing file from now on; unknown checks are none."""
+        level = set(self._level) if words and words[0][:1] in ("+", "-") else set()
         remove = False
-        for number, word in enumerate(words, 1):
+        for word in words:
             name = word.lstrip("+-")
             remove = word[0] == "-" if word[:1] in ("+", "-") else remove
-            if name not in CHECKS:
-                raise BadValue(f"{word!r} is not an include check", nearest(name, CHECKS), number)
-            level = level - {name} if remove else level | {name}
-        self._level = frozenset(level if words else CHECKS)
+            if name in INCLUDE_CHECKS:
+                level = level - {name} if remove else level | {name}
+        self._level = frozenset(level if words else INCLUDE_CHECKS)
 
     def start(self, path: str, reader: Reader) -> None:
         """Read the file a configuration begins with."""

@@ -9,7 +9,6 @@ blocks", and ``keepalived -t`` of 2.2.7, which also reads an include line with a
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import random
 import re
@@ -22,7 +21,7 @@ from .problem import WARNING, BadValue, Position, nearest
 from .tree import Builder, Statement
 from .words import OWN
 
-MOST_LINES = 2_000_000  # read or made by parameters, sequences and lists
+MOST_LINES = 1_500_000  # read or made by parameters, sequences and lists
 MOST_REPLACEMENTS = 1000  # in one line
 _DEEPEST = 32  # parameters of several lines within each other, and sequences on one line
 
@@ -38,8 +37,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _ITEM = re.compile(r"[ \t]*(?:\{([^{}]*)\}|([^\s,{}\"]*))[ \t]*(?:,|\Z)")
 
 
-@dataclasses.dataclass(frozen=True)
-class Line:
+class Line(t.NamedTuple):
     """A line on its way: its text now, and where it comes from. ``exact``: nothing in it was replaced."""
 
     text: str
@@ -56,7 +54,7 @@ class Line:
     def rest(self, text: str) -> Line:
         """The same line when only this end of its text is left."""
         moved = len(self.text) - len(text) if self.exact else 0
-        return dataclasses.replace(self, text=text, column=self.column + moved)
+        return self._replace(text=text, column=self.column + moved)
 
 
 class Preprocessor:
@@ -175,23 +173,17 @@ class Preprocessor:
         text = line.text[len(line.text) - len(rest) :].lstrip(_BLANKS) if rest else ""
         wanted = (name in self._ids) != word.startswith("@^")
         moved = line.rest(text if wanted else "")
-        return dataclasses.replace(moved, own=True) if name == OWN and wanted else moved
+        return moved._replace(own=True) if name == OWN and wanted else moved
 
     def _included(self, line: Line) -> bool:
         """Read the files an include line names; False when it is no include line."""
         word, _blank, rest = line.text.replace("\t", " ").partition(" ")
         if word == "include_check":
-            self._check_level(line)
+            self._includer.check_level([token.text for token in lexer.tokens(line.text)[1:]])
         if not self._includer.is_include(word) or not rest.strip():
             return False
         self._includer.include(word, rest.strip(_BLANKS), line.position(), self)
         return True
-
-    def _check_level(self, line: Line) -> None:
-        try:
-            self._includer.check_level([token.text for token in lexer.tokens(line.text)[1:]])
-        except BadValue as bad:
-            self.builder.problem(line.position(), bad.what, bad.instead)
 
     def _split(self, line: Line) -> None:
         """Statements and braces of a line; what follows a brace is taken as a line again."""
@@ -206,7 +198,7 @@ class Preprocessor:
             )
             return
         if before:
-            self._statement(dataclasses.replace(line, text=before))
+            self._statement(line._replace(text=before))
         at = line.rest(line.text[place:])
         (self.builder.open if brace == "{" else self.builder.close)(at.source, at.number, at.column)
         after = after.lstrip(_BLANKS)
@@ -262,7 +254,7 @@ class Preprocessor:
             match = _USE.search(text, place)
             if match is None:
                 self._unknown(line, text)
-                return line if text == line.text else dataclasses.replace(line, text=text.strip(_BLANKS), exact=False)
+                return line if text == line.text else line._replace(text=text.strip(_BLANKS), exact=False)
             value = self._value(match, line)
             if value is None:
                 place = match.end()
@@ -271,7 +263,7 @@ class Preprocessor:
                 if match.end() < len(text):
                     place = match.end()  # as keepalived: nothing may stand behind it
                     continue
-                self._several(dataclasses.replace(line, text=text[: match.start()], exact=False), value)
+                self._several(line._replace(text=text[: match.start()], exact=False), value)
                 return None
             text = text[: match.start()] + value + text[match.end() :]
             place = match.start()
@@ -280,7 +272,7 @@ class Preprocessor:
                 self.builder.problem(line.position(), what)
                 return None
             if text.lstrip(_BLANKS).startswith(("~SEQ", "~LST")):
-                return dataclasses.replace(line, text=text.strip(_BLANKS), exact=False)
+                return line._replace(text=text.strip(_BLANKS), exact=False)
         self.builder.problem(line.position(), "its parameters contain themselves", "end the circle")
         return None
 
@@ -314,12 +306,12 @@ class Preprocessor:
         """A parameter of several lines: the first one goes where it was used, the others follow."""
         self._deeper(line)
         for number, one in enumerate(list(lines)):
-            whole = dataclasses.replace(one, own=line.own)
+            whole = one._replace(own=line.own)
             if number == 0 and line.text.strip(_BLANKS):
-                whole = dataclasses.replace(line, text=f"{line.text}{one.text}")
+                whole = line._replace(text=f"{line.text}{one.text}")
             self.line(whole)
         if not lines and line.text.strip(_BLANKS):
-            self.line(dataclasses.replace(line, text=line.text.rstrip(_BLANKS)))
+            self.line(line._replace(text=line.text.rstrip(_BLANKS)))
         self._depth -= 1
 
     def _deeper(self, line: Line) -> None:
@@ -341,7 +333,7 @@ class Preprocessor:
             self._parameters.update(zip(names, row))
             self._count(line)
             if rest:
-                self.line(dataclasses.replace(line, text=rest, exact=False))
+                self.line(line._replace(text=rest, exact=False))
         self._depth -= 1
 
     def _rows(self, line: Line) -> tuple[list[str], t.Iterable[tuple[str, ...]], str]:
@@ -349,7 +341,7 @@ class Preprocessor:
         match = _SEQUENCE.match(line.text)
         if match is not None:
             name, _comma, numbers = match.group(2).partition(",")
-            inner = self._replaced(dataclasses.replace(line, text=numbers))
+            inner = self._replaced(line._replace(text=numbers))
             values = _sequence([one.strip(_BLANKS) for one in (inner.text if inner else "").split(",")])
             shape = "x" if match.group(1) else "d"
             return [_named(name)], ((format(one, shape),) for one in values), match.group(3)

@@ -45,6 +45,8 @@ def _refuse_control(text: str) -> None:
 def quote(text: str) -> str:
     """``text`` as one word of keepalived.conf. Raises BadValue when that cannot be written."""
     refuse_unwritable(text)
+    if (len(text) - len(text.rstrip("\\"))) % 2:
+        raise BadValue("it ends with a backslash, by which keepalived misses the quote behind it")
     return text if _PLAIN.match(text) else f'"{text}"'
 
 

@@ -14,9 +14,9 @@ import dataclasses
 
 from . import schema_file, schema_track
 from .schema_global import GLOBAL_DEFS
-from .schema_lvs import VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP
+from .schema_lvs import NO_BFD, VIRTUAL_SERVER, VIRTUAL_SERVER_GROUP
 from .schema_vrrp import VRRP_INSTANCE, VRRP_SCRIPT, VRRP_SYNC_GROUP
-from .words import BLOCK, BLOCKS, Block, Word
+from .words import BLOCK, BLOCKS, NOT_SUPPORTED, SUPPORTED, Block, Word
 
 HOST_INSTANCES = "director_host_vrrp_instances"
 HOST_GLOBALS = "director_host_global_defs"
@@ -50,9 +50,12 @@ def _one(name: str, block: Block, doc: str, flat: bool = False) -> Variable:
     return Variable(name, Word(block.name, BLOCK, doc, block=block), doc, flat)
 
 
-def _many(name: str, block: Block, *aliases: str, doc: str = "") -> Variable:
+def _many(name: str, block: Block, *aliases: str, doc: str = "", missing: str = "") -> Variable:
+    """``missing``: lvs-agent has nothing of the kind; what to use instead."""
     doc = doc or f"The C({block.name}) blocks."
-    return Variable(name, Word(block.name, BLOCKS, doc, block=block, aliases=aliases), doc)
+    status = NOT_SUPPORTED if missing else SUPPORTED
+    word = Word(block.name, BLOCKS, doc, block=block, aliases=aliases, status=status, reason=missing)
+    return Variable(name, word, doc)
 
 
 def _lines(name: str, word: Word) -> Variable:
@@ -69,7 +72,7 @@ VARIABLES: tuple[Variable, ...] = (
     _lines("director_static_rules", schema_file.STATIC_RULES),
     _many("director_vrrp_track_files", schema_track.TRACK_FILE, "vrrp_track_file"),
     _many("director_vrrp_track_processes", schema_track.TRACK_PROCESS),
-    _many("director_bfd_instances", schema_track.BFD_INSTANCE),
+    _many("director_bfd_instances", schema_track.BFD_INSTANCE, missing=NO_BFD),
     _many("director_vrrp_scripts", VRRP_SCRIPT),
     _many("director_garp_groups", schema_file.GARP_GROUP),
     _many("director_vrrp_sync_groups", VRRP_SYNC_GROUP),

@@ -328,7 +328,7 @@ GLOBAL_DEFS = Block(
             "each program that reads the file draws numbers of its own for ${_RANDOM}",
             integer("random_seed", 0, UINT, "Seed of the random numbers in the file.", default="the time"),
         ),
-        words("include_check", "any", "What is wrong with a missing include file.", bare=True),
+        words("include_check", "include_check", "What is wrong with a missing include file.", bare=True),
         *without_effect(
             "lvs-agent always checks the file before a reload, and keeps its configuration in memory",
             text("reload_check_config", "Check the file before a reload; log of that check.", bare=True),

@@ -15,6 +15,8 @@ import typing as t
 
 from . import model
 from .merge import Configuration, Fields, blocks, items
+from .problem import BadValue
+from .quoting import quote
 from .schema_lvs import CHECKS
 
 
@@ -23,9 +25,7 @@ def settle(configuration: t.Mapping[str, t.Any]) -> Configuration:
     settled: Configuration = dict(configuration)
     settled["vrrp_instance"] = [_instance(one) for one in configuration["vrrp_instance"]]
     settled["global_defs"] = _globals(configuration)
-    settled["vrrp_sync_group"] = [
-        group for group in configuration["vrrp_sync_group"] if not is_needless(group)
-    ]
+    settled["vrrp_sync_group"] = [group for group in configuration["vrrp_sync_group"] if not is_needless(group)]
     groups = model.groups_of(configuration)
     settled["virtual_server"] = [_virtual_server(one, groups) for one in configuration["virtual_server"]]
     return settled
@@ -42,8 +42,16 @@ def _globals(configuration: t.Mapping[str, t.Any]) -> Fields:
         result.setdefault("enable_script_security", True)
         result.setdefault("script_user", "root")
     for interface, instance in model.sync_daemon_interfaces(configuration):
-        result.setdefault("lvs_sync_daemon", f"{interface} {instance}".strip())
+        result.setdefault("lvs_sync_daemon", " ".join(_quoted(word) for word in (interface, instance) if word))
     return result
+
+
+def _quoted(word: str) -> str:
+    """As one word of a line; what cannot be one is the checks' to tell."""
+    try:
+        return quote(word)
+    except BadValue:
+        return word
 
 
 def _instance(instance: t.Mapping[str, t.Any]) -> Fields:
@@ -80,11 +88,7 @@ def _real_server(real: t.Mapping[str, t.Any], server: t.Mapping[str, t.Any], mar
         return result
     port = result.pop("port", None)
     for word in CHECKS:
-        connects = (
-            word.block is not None
-            and word.block.find("connect_port") is not None
-            and word.name != "PING_CHECK"
-        )
+        connects = word.block is not None and word.block.find("connect_port") is not None and word.name != "PING_CHECK"
         for check in items(result.get(word.name)) if connects and port is not None else ():
             check.setdefault("connect_port", port)
     return result

@@ -20,6 +20,7 @@ Words = list[str]
 _VIP_VALUES = ("brd", "broadcast", "dev", "scope", "label", "peer", "preferred_lft")
 _VIP_FLAGS = ("home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
 _SCOPES = ("site", "link", "host", "nowhere", "global")
+INCLUDE_CHECKS = ("readable", "match", "wildcard_match", "brace_match")
 _INTERFACE = 15  # longest name of a Linux interface, and of an address label
 
 
@@ -316,6 +317,15 @@ def _hex(words: Words, pattern: str) -> Words:
     return words
 
 
+def include_check(words: Words) -> Words:
+    """``[+|-]CHECK …``."""
+    for number, word in enumerate(words, 1):
+        name = word.lstrip("+-")
+        if name not in INCLUDE_CHECKS:
+            raise BadValue(f"{word!r} is not an include check", nearest(name, INCLUDE_CHECKS), number)
+    return words
+
+
 def init_file(words: Words) -> Words:
     """``[NUMBER] [overwrite]``."""
     rest = words[:-1] if words[-1] == "overwrite" else words
@@ -371,6 +381,7 @@ READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
     "group_entry": group_entry,
     "hex": hexadecimal,
     "hex_mask": hex_mask,
+    "include_check": include_check,
     "init_file": init_file,
     "linkbeat": linkbeat,
     "lvs_timeouts": lvs_timeouts,

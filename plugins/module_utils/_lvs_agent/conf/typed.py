@@ -125,11 +125,11 @@ def _one_address(said: str) -> None:
         raise BadValue(f"{said!r} is a range", "write a real_server for each address", 1)
 
 
-def _escaped(word: Word, statement: Statement) -> str:
+def _escaped(word: Word, statement: Statement) -> str | bool:
     """A command line or regular expression, read with its escapes; user and group after a command stay quoted."""
     words = escaped_words(statement.raw())
     if len(words) < 2:
-        raise BadValue("it has no value", f"write {values.expected(word)}", 0)
+        return _alone(word)
     command, rest = words[1], words[2:]
     most = 2 if word.kind == SCRIPT and word.name not in values.WITHOUT_USER else 0
     if len(rest) > most:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import decimal
+import re
 import typing as t
 
 from . import address, syntax
@@ -30,6 +31,16 @@ from .words import (
     Word,
 )
 
+_EXPECTED = {
+    ADDRESS: "an IP address",
+    FLAG: "nothing",
+    LINES: "a list",
+    NAME: "one word",
+    SCRIPT: "a command line",
+    REGEX: "a regular expression",
+    SWITCH: "true or false",
+    TEXT: "a text",
+}
 WITHOUT_USER = ("script", "misc_path")  # their block has a word of its own for the user
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
@@ -116,16 +127,18 @@ def expected(word: Word) -> str:
     """What a word's value looks like, for messages and documentation."""
     if word.kind in (INT, NUMBER):
         kind = "a whole number" if word.kind == INT else "a number"
-        return f"{kind} from {_plain(word.low)} to {_plain(word.high)}" + (
-            ", or 0 for off" if word.zero_is_off else ""
-        )
+        return f"{kind} from {_plain(word.low)} to {_plain(word.high)}" + (", or 0 for off" if word.zero_is_off else "")
     if word.kind == CHOICE:
         return " or ".join(word.choices)
-    if word.kind == ADDRESS:
-        return "an IP address"
-    if word.kind == LINES:
-        return "a list"
-    return "one line of text"
+    if word.kind == WORDS:
+        return _syntax(word) or "one line of text"
+    return _EXPECTED.get(word.kind, "one line of text")
+
+
+def _syntax(word: Word) -> str:
+    """The words of a line, as the reader of such lines has them in its docstring; "" for any words."""
+    match = re.search(r"``(.+?)``", getattr(syntax.READERS.get(word.line), "__doc__", None) or "")
+    return match[1] if match else ""
 
 
 def _plain(value: t.Any) -> str:
