@@ -16,7 +16,7 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.table i
 from ansible_collections.linuxha.lvs.plugins.module_utils._module import text_diff
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ansible.module_utils.basic import AnsibleModule
     from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.ipvs_change import Change
@@ -92,7 +92,15 @@ def commands(to_do: Sequence[Change]) -> list[str]:
     return [f"ipvsadm {change}" for change in to_do]
 
 
-def lines_diff(before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
-    """The diff of what a task concerns, in lines of options of ipvsadm."""
-    old, new = ("".join(f"{line}\n" for line in part) for part in (before, after))
-    return dict(text_diff("ipvsadm", old, new))
+def outcome(
+    module: AnsibleModule, to_do: Sequence[str], before: Callable[[], list[str]], after: Callable[[], list[str]]
+) -> dict[str, Any]:
+    """A result: ``to_do`` are commands of ipvsadm; ``before`` and ``after`` make the lines of the diff.
+
+    The diff is left out unless Ansible asks for one: with a thousand real servers it would be most of the result.
+    """
+    result: dict[str, Any] = {"changed": bool(to_do), "commands": list(to_do)}
+    if module._diff:
+        old, new = ("".join(f"{line}\n" for line in lines()) for lines in (before, after))
+        result["diff"] = text_diff("ipvsadm", old, new)
+    return result

@@ -323,16 +323,16 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     with shared.open_ipvs(module.params) as ipvs:
         before = read_config(ipvs)
         after = config_after(before, timeouts, daemons)
-        if after != before and not module.check_mode:
+        if commands(before, after) and not module.check_mode:
             try:
                 apply(ipvs, before, after)
             except KernelError as error:
                 raise shared.NotDone(f"{error}\n{take_back(ipvs, before)}") from error
-    return {
-        "changed": after != before,
-        "diff": shared.lines_diff(shown(before, daemons), shown(after, daemons)),
-        "commands": commands(before, after),
-    }
+    return dict(
+        shared.outcome(
+            module, commands(before, after), lambda: shown(before, daemons), lambda: shown(after, daemons)
+        )
+    )
 
 
 def main() -> None:

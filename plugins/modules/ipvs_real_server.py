@@ -443,20 +443,15 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         to_do = changes({task.key: virtual}, {task.key: VirtualService(virtual.service, after)})
         shared.carry_out(module, ipvs, table, to_do, [task.key])
         warn_of_persistence(module, virtual.service, wanted)
-        result = {"changed": bool(to_do), "diff": server_diff(task, have, after), "commands": shared.commands(to_do)}
+        result = shared.outcome(module, shared.commands(to_do), lambda: lines(task, have), lambda: lines(task, after))
         if params["state"] == "drained":
             result.update(drain(module, ipvs, task, have))
-    return result
+    return dict(result)
 
 
-def server_diff(task: Task, before: Servers, after: Servers) -> dict[str, str]:
-    """The named servers only."""
-    return shared.lines_diff(
-        *(
-            [ipvsadm.server_line(task.key, servers[name]) for name in task.names if name in servers]
-            for servers in (before, after)
-        )
-    )
+def lines(task: Task, servers: Servers) -> list[str]:
+    """The named ones in the words of ``ipvsadm -Sn``."""
+    return [ipvsadm.server_line(task.key, servers[name]) for name in task.names if name in servers]
 
 
 def main() -> None:

@@ -359,11 +359,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if params["zero"]:
             to_do += [ZeroService(key) for key, entry in entries.items() if has_counted(*entry)]
         shared.carry_out(module, ipvs, before, to_do, wanted)
-    return {
-        "changed": bool(to_do),
-        "diff": shared.lines_diff(lines(before), lines(after)),
-        "commands": shared.commands(to_do),
-    }
+    return dict(shared.outcome(module, shared.commands(to_do), lambda: lines(before), lambda: lines(after)))
 
 
 def main() -> None:
