@@ -60,6 +60,8 @@ TUNNEL_CHECKSUMS = {"ipip": ("nocsum",), "gue": ("nocsum", "csum", "remcsum"), "
 WEIGHT_MOST = THRESHOLD_MOST = 0x7FFFFFFF
 # ipvsadm's own limit, 31 days; the kernel counts in jiffies and wraps around somewhat later.
 PERSISTENT_MOST = 31 * 86400
+# More than anybody waits, and still what a socket's timeout can be.
+SECONDS_MOST = 31 * 86400
 # So that a task with a thousand mistakes has a message one can read.
 PROBLEMS_SHOWN = 20
 
@@ -78,6 +80,20 @@ def refusal(problems: Iterable[Problem]) -> ValueError:
 def at(where: str, name: str) -> str:
     """The path of an option."""
     return f"{where}.{name}" if where else name
+
+
+def common_problems(params: dict[str, Any]) -> list[Problem]:
+    """What is wrong with the options of COMMON_SPEC; the list to which the readers add."""
+    problems: list[Problem] = []
+    seconds("timeout", params["timeout"], problems)
+    return problems
+
+
+def seconds(place: str, value: float, problems: list[Problem]) -> None:
+    """A time to wait."""
+    # Written so that "nan" is refused too.
+    if not 0 < value <= SECONDS_MOST:
+        problems.append(Problem(place, f"{value} is out of range", f"write seconds above 0, at most {SECONDS_MOST}"))
 
 
 def read_key(options: dict[str, Any], where: str, problems: list[Problem]) -> types.ServiceKey | None:

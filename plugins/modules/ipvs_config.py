@@ -166,7 +166,7 @@ class Config(NamedTuple):
 
 def read_task(params: dict[str, Any]) -> tuple[dict[str, int], dict[int, types.Daemon | None]]:
     """The timeouts given, and each daemon the task names, None for absent. Raises ValueError with all problems."""
-    problems: list[Problem] = []
+    problems = options.common_problems(params)
     timeouts = {name: value for name, value in (params["timeouts"] or {}).items() if value is not None}
     for name, value in timeouts.items():
         options.in_range(f"timeouts.{name}", value, 1, TIMEOUT_MOST, problems)

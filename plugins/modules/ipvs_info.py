@@ -258,8 +258,6 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.ipvs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
-
 RATES = ("cps", "inpps", "outpps", "inbps", "outbps")
 
 
@@ -329,7 +327,7 @@ def daemon(this: types.Daemon) -> dict[str, Any]:
 
 def read_task(params: dict[str, Any]) -> tuple[list[types.ServiceKey] | None, str | None]:
     """The services and the client that are asked for, None for all and none. Raises ValueError."""
-    problems: list[Problem] = []
+    problems = options.common_problems(params)
     keys = client = None
     if params["service"] is not None:
         key = options.read_key(params["service"], "service", problems)

@@ -263,11 +263,9 @@ def read_task(params: dict[str, Any]) -> Task:
 def state_problems(params: dict[str, Any]) -> list[Problem]:
     """Options that do not go with the state, and times that are none."""
     state = params["state"]
-    problems = [
-        Problem(name, f"{params[name]} is out of range", "write seconds above 0")
-        for name in ("drain_timeout", "drain_interval")
-        if params[name] <= 0
-    ]
+    problems: list[Problem] = options.common_problems(params)
+    for name in ("drain_timeout", "drain_interval"):
+        options.seconds(name, params[name], problems)
     if params["wait"] and state != "drained":
         problems.append(Problem("wait", f"there is nothing to wait for with state {state}", "use state: drained"))
     if state == "drained":

@@ -296,7 +296,7 @@ def described(params: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def read_task(params: dict[str, Any]) -> dict[ServiceKey, Wanted | None]:
     """What each service the task names is to be, None for absent. Raises ValueError that tells all problems."""
-    problems: list[Problem] = []
+    problems = options.common_problems(params)
     wanted: dict[ServiceKey, Wanted | None] = {}
     places: dict[ServiceKey, str] = {}
     if params["zero"] and params["state"] == "absent":

@@ -301,6 +301,8 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("purge", {**WEB, "purge_real_servers": True}, ["real_servers: missing, and purge_real_servers is set"]),
     ("zero", {**WEB, "zero": True, "state": "absent"}, ["zero: an absent service has no counters"]),
     ("timeout", {**WEB, "timeout": 0}, ["timeout: 0.0 is out of range"]),
+    ("timeouts that are none", {**WEB, "timeout": "inf", "scheduler": "x"}, ["timeout: inf is out of range", "'x'"]),
+    ("timeout, nan", {**WEB, "timeout": "nan"}, ["timeout: nan is out of range"]),
     ("netns", {**WEB, "netns": "customr"}, ["network namespace customr", "customer"]),
     (
         "several",
@@ -334,9 +336,7 @@ STEPS.run("ipvsadm", "-C")
 # A namespace is gone only after a grace period of the kernel, and holds the module until then.
 UNLOAD = "for try in {1..50}; do modprobe -r ip_vs_{rr,wlc,sh,mh,pe_sip} ip_vs && break; sleep 0.2; done"
 STEPS.run("bash", "-c", UNLOAD)
-WITHOUT = [
-    STEPS.module(name, arguments, check=check) for name, arguments in MODULES for check in (False, True)
-]
+WITHOUT = [STEPS.module(name, arguments, check=check) for name, arguments in MODULES for check in (False, True)]
 
 
 @pytest.fixture(scope="module")

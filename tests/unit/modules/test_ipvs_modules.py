@@ -220,11 +220,12 @@ class TestServices:
         assert self.read(**WEB, scheduler="nonsense", real_servers=[{"address": "x"}], state="absent") == {KEY: None}
 
     def test_an_ipv6_address_is_spelled_as_the_kernel_spells_it(self) -> None:
-        (key,) = self.read(address="::FFFF:192.0.2.1", port=80)
+        key = next(iter(self.read(address="::FFFF:192.0.2.1", port=80)))
         assert key.addr == socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.1"))
 
 
 SERVICES: dict[str, Any] = {
+    **options.COMMON_SPEC,
     "services": {"type": "list", "elements": "dict", "options": ipvs_service.SPEC},
     "purge_real_servers": {"type": "bool", "default": False},
     "zero": {"type": "bool", "default": False},
