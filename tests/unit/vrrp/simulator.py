@@ -56,6 +56,7 @@ class Node:
     frozen: bool = False  # the whole host does
     scheduled: int = -1
     floor: int = 0  # not before this local time may it take over
+    pauses: int = 0  # in this round
     changed: int = 0  # when it became master, or went on after it had stood still, or was told another priority
 
     def local(self, t: int) -> int:
@@ -151,6 +152,7 @@ class World:
     def stand_still(self, node: Node, whole_host: bool) -> None:
         self.note(node, "stands still,", "host" if whole_host else "process")
         node.changed = self.now
+        node.pauses += 1
         node.stopped, node.frozen = True, whole_host
 
     def go_on(self, node: Node) -> None:
@@ -209,8 +211,9 @@ class World:
         """Never before the protocol's time; and not from a master that has been there and heard all the time."""
         if now < node.floor:
             self.broken(f"{node.name} took over {node.floor - now} ns early")
-        if self.one_way:
-            # who resigns but cannot hear its successor resigns again, and the RFCs do not ask who it is that does
+        if self.one_way or node.pauses > 1:
+            # who resigns but cannot hear its successor resigns again, and the RFCs do not ask who it is that does;
+            # one that sleeps again and again may miss each advert and yet be awake for each look at the clock
             return
         patient = node.instance.nopreempt or machine.held
         for other in self.nodes:
@@ -239,9 +242,11 @@ class World:
         if machine.state is State.BACKUP:
             if not advert.priority:
                 node.floor = now + skew(node.instance, machine.priority, machine.master_interval)
-            elif advert.priority >= machine.priority:
+            else:
                 interval = advert.interval_cs * 10 * MILLION
-                node.floor = now + 3 * interval + skew(node.instance, machine.priority, interval)
+                floor = now + 3 * interval + skew(node.instance, machine.priority, interval)
+                # one below may be followed, with its interval, or not
+                node.floor = floor if advert.priority >= machine.priority else min(node.floor, floor)
         self._do(node, machine.advert(now, advert))
 
     def _schedule(self, node: Node) -> None:
@@ -435,6 +440,7 @@ def disturb(world: World, interval: int) -> None:
     world.heal()
     for node in world.nodes:
         world.go_on(node)
+        node.pauses = 0
         world.call(node, "set_faults", frozenset())
         world.boot(node)
 

@@ -206,6 +206,17 @@ class TestPriority:
         machine.advert(T0 + 3 * SECOND, advert)
         assert states(fire(machine, T0 + 2 * SECOND + DOWN)) == [State.MASTER]
 
+    def test_up_and_down_again_takes_over_from_nobody(self) -> None:
+        """The adverts discarded in between were from a master all the same (keepalived takes over)."""
+        machine = started()
+        for second in range(4):
+            machine.advert(T0 + second * SECOND, heard(150))
+            fire(machine, T0 + second * SECOND)
+            machine.set_priority(T0 + second * SECOND + MS, 200)
+        machine.set_priority(T0 + 3 * SECOND + 2 * MS, 100)
+        assert not states(fire(machine, T0 + 3 * SECOND + DOWN - 1))
+        assert states(fire(machine, T0 + 3 * SECOND + DOWN)) == [State.MASTER]
+
     def test_the_next_advert_tells_it(self) -> None:
         machine, now = mastered()
         assert not machine.set_priority(now + MS, 77)

@@ -31,6 +31,7 @@ from .actions import (
     Transition,
 )
 from .alarms import NEVER, Alarms
+from .announcements import Announcements
 from .counters import Counters
 from .errors import PacketError
 from .instance import CENTISECOND, Instance
@@ -46,6 +47,7 @@ HANDOVER_LINGER_NS = 50_000_000
 _HANDOVER_LIMIT_ADVERTS = 2
 # The successor of a heard resignation is there after one skew time, which is below one interval.
 _RESIGN_AGAIN_HALVES = 3
+# An advert is missing when it is half an interval late.
 _LATE_HALVES = 3
 # A host that is always late must still become master when it is the only one left.
 _GRACES = 3
@@ -78,15 +80,13 @@ class Machine:
         self._late_after = 0
         self._deadline = NEVER  # the Adver_Timer, Active_Down_Timer, or what limits a hand-over
         self._missed = NEVER  # a backup looks up when an advert is half an interval late
-        self._garp = NEVER  # the second round of announcements
-        self._garp_repeat = 0
-        self._refresh = NEVER
+        self._announcements = Announcements()
         self._listen_until = 0  # the end of the start-up delay
         self._preempt_at = NEVER
         self._graces = _GRACES  # how often one more interval may be granted after a stall
         self._calm: Advert | None = None  # the advert that only restarts the timer
         self._heard = 0
-        self._sent = self._announced = -1
+        self._sent = -1
         self._master_since = 0
         self._give_up = NEVER
         self._stopping = False
@@ -148,23 +148,16 @@ class Machine:
             actions += self._backup_looks_up(now)
         elif now >= self._deadline:
             actions += self._advert_is_due(now) if self.state is State.MASTER else self._handover_is_due(now)
-        if now >= self._garp:
-            self._garp = NEVER
-            actions.append(Announce(self._garp_repeat))
-        if now >= self._refresh:
-            self._refresh = now + self.instance.garp_master_refresh
-            actions.append(Announce(self.instance.garp_master_refresh_repeat))
+        if now >= self._announcements.due:
+            actions += self._announcements.expire(now, self.instance)
         if now >= self.alarms.due:
             actions += self.alarms.expire(now)
         return self._armed(actions)
 
     def set_priority(self, now: int, priority: int) -> Sequence[Action]:
         """Tracking made this the effective priority; a running master down timer is shifted by the skew's change."""
-        before = self._down
         self.priority = priority
-        self._recompute()
-        if self.state is State.BACKUP and self._deadline != NEVER:
-            self._deadline += self._down - before
+        self._shift()
         return self._armed([])
 
     def set_faults(self, now: int, faults: frozenset[str]) -> Sequence[Action]:
@@ -211,18 +204,15 @@ class Machine:
         former, self.instance = self.instance, instance
         if instance == former:
             return self.set_priority(now, priority)
-        before = self._down
         self.priority = priority
         if instance.version == 2 or not self.master_source:
             self.master_interval = instance.advert_int
-        self._recompute()
         self._watch.reset()
-        if self.state is State.BACKUP and self._deadline != NEVER:
-            self._deadline += self._down - before
+        self._shift()
         if self.state is not State.MASTER:
             return self._armed([])
         self._deadline = now + instance.advert_int
-        self._refresh = now + instance.garp_master_refresh if instance.garp_master_refresh else NEVER
+        self._announcements.restart_refresh(now, instance)
         actions: list[Action] = [AddVips(), self._send(now, priority)]
         if instance.addresses != former.addresses:
             actions.append(Announce(instance.garp_master_repeat))
@@ -268,6 +258,7 @@ class Machine:
             self.master_source = advert.source
         if advert.priority == 0:
             self.counters.pri_zero_rcvd += 1
+            self.master_priority = 0
             self._deadline = max(now, self._listen_until) + skew(
                 self.instance.version, self.priority, self.master_interval
             )
@@ -280,6 +271,7 @@ class Machine:
         else:
             self.counters.lower_prio_rcvd += 1
             self.master_priority = advert.priority
+            self._missed = now + self._late_after
             self._why_silent = f"priority {self.priority} is above {advert.priority} of {text(advert.source)}"
         return actions
 
@@ -337,13 +329,7 @@ class Machine:
             )
         if not instance.lower_prio_no_advert:
             actions += self._answer(now)
-        if instance.garp_lower_prio_repeat and self._announced != now:
-            self._announced = now
-            actions.append(Announce(instance.garp_lower_prio_repeat))
-            if instance.garp_lower_prio_delay:
-                self._garp = now + instance.garp_lower_prio_delay
-                self._garp_repeat = instance.garp_lower_prio_repeat
-        return actions
+        return actions + self._announcements.loser_heard(now, instance)
 
     def _advert_in_handover(self, now: int, advert: Advert) -> list[Action]:
         """The successor is here: give it the time to add the addresses, then let go."""
@@ -435,7 +421,8 @@ class Machine:
         self.master_source, self.master_priority = b"", 0
         self.master_interval = self.instance.advert_int
         self._why_silent = ""
-        self._preempt_at = self._garp = self._refresh = NEVER
+        self._preempt_at = NEVER
+        self._announcements.stop()
         self._recompute()
         self._deadline = max(now, self._listen_until) + self._down
         self._missed = now + self._late_after
@@ -456,14 +443,14 @@ class Machine:
         self._recompute()
         self._preempt_at = self._give_up = self._missed = NEVER
         self._deadline = now + instance.advert_int
-        self._refresh = now + instance.garp_master_refresh if instance.garp_master_refresh else NEVER
-        actions: list[Action] = [self._send(now, self.priority), AddVips()]
-        if announce:
-            actions.append(Announce(instance.garp_master_repeat))
-        if instance.garp_master_delay:
-            self._garp = now + instance.garp_master_delay
-            self._garp_repeat = instance.garp_master_repeat
-        return [*actions, Transition(State.MASTER, cause), *alarms]
+        announcements = self._announcements.became_master(now, instance, at_once=announce)
+        return [
+            self._send(now, self.priority),
+            AddVips(),
+            *announcements,
+            Transition(State.MASTER, cause),
+            *alarms,
+        ]
 
     def _leave_master(self, now: int, cause: str) -> list[Action]:
         self.counters.release_master += 1
@@ -501,7 +488,7 @@ class Machine:
         self.state = State.HANDOVER
         self.wants_master = False
         self._successor = b""
-        self._garp = self._refresh = NEVER
+        self._announcements.stop()
         self._deadline = now + self.instance.advert_int * _RESIGN_AGAIN_HALVES // 2
         adverts = self.instance.down_timer_adverts + _HANDOVER_LIMIT_ADVERTS
         self._give_up = now + adverts * self.instance.advert_int
@@ -527,13 +514,29 @@ class Machine:
         self.state = state
         self.wants_master = False
         self._calm = None
-        self._deadline = self._missed = self._garp = self._refresh = self._give_up = NEVER
+        self._deadline = self._missed = self._give_up = NEVER
+        self._announcements.stop()
 
     # ---- small parts
 
     def _armed(self, actions: list[Action]) -> list[Action]:
-        self.wake_ns = min(self._deadline, self._missed, self._garp, self._refresh, self.alarms.due)
+        self.wake_ns = min(self._deadline, self._missed, self._announcements.due, self.alarms.due)
         return actions
+
+    def _shift(self) -> None:
+        """Recompute the intervals; a running master down timer moves by the difference.
+
+        A master that was to be preempted, and is above us now, counts as heard when it was: a priority that goes up
+        and down again takes over from nobody.
+        """
+        before = self._down
+        self._recompute()
+        if self.state is not State.BACKUP or self._deadline == NEVER:
+            return
+        self._deadline += self._down - before
+        if self.master_priority >= self.priority:
+            self._deadline = max(self._deadline, self._heard + self._down)
+            self._why_silent = ""
 
     def _recompute(self) -> None:
         self._down = master_down(self.instance, self.priority, self.master_interval)
