@@ -6,12 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sysctl_arp
-short_description: Set the kernel's ARP, redirect and forwarding settings of LVS hosts, now and for every boot
+short_description: Set the kernel's ARP, redirect, forwarding and IPVS settings of LVS hosts, now and for every boot
 version_added: 0.1.0
 author: The linuxha.lvs developers (@linuxha)
 description:
   - Sets the settings below C(net.ipv4.conf) that decide which host answers ARP for a virtual IP, which packets are
-    taken in, who sends and heeds redirects; and whether the host forwards.
+    taken in, who sends and heeds redirects; whether the host forwards; and what IPVS does with the connections of a
+    real server that is gone.
   - Each is set in the running kernel and in a file of V(/etc/sysctl.d), so that it holds after a reboot. One call
     sets any number of interfaces; several tasks can share the file, since only the settings named by a task are
     touched in it.
@@ -93,6 +94,21 @@ options:
         is V(2).
     type: bool
     version_added: 0.2.0
+  expire_nodest_conn:
+    description:
+      - Whether IPVS forgets a connection at its next packet when the real server is no longer in the table, so that
+        the client can connect anew. Without it the packets are dropped until the entry's time is over, and a client
+        that uses the same port again, as those behind one NAT soon do, is not served.
+      - The setting exists once the kernel module C(ip_vs) is loaded; load it at boot too (C(modules-load.d(5))).
+    type: bool
+    version_added: 0.2.0
+  expire_quiescent_template:
+    description:
+      - Whether IPVS forgets where a persistent client belongs when that real server has weight 0. Without it such a
+        client goes on being sent there, and a drain does not end.
+      - Exists once C(ip_vs) is loaded, as O(expire_nodest_conn).
+    type: bool
+    version_added: 0.2.0
   sysctl_file:
     description:
       - The file that keeps the settings. Lines in it that are not named by the task stay as they are, unless
@@ -161,6 +177,10 @@ EXAMPLES = r"""
     sysctl_file: /etc/sysctl.d/90-director.conf
     exclusive: true
 
+- name: A client whose real server was taken out connects anew
+  linuxha.lvs.sysctl_arp:
+    expire_nodest_conn: true
+
 - name: Give up what was set on ens37
   linuxha.lvs.sysctl_arp:
     settings:
@@ -203,6 +223,9 @@ if TYPE_CHECKING:
 
 NAMES = ("arp_ignore", "arp_announce", "rp_filter", "send_redirects", "accept_redirects", "accept_local")
 FORWARDING = {"ip_forward": sysctl.IP_FORWARD, "ipv6_forwarding": sysctl.IPV6_FORWARD}
+IPVS = {name: sysctl.ipvs_key(name) for name in ("expire_nodest_conn", "expire_quiescent_template")}
+# Options that set one thing for the whole host.
+HOST_WIDE = {**FORWARDING, **IPVS}
 # Not interfaces, though they stand among them.
 GROUPS = ("all", "default")
 
@@ -213,14 +236,14 @@ def rank(key: sysctl.Key) -> int:
     Forwarding comes first because the kernel resets others with it (ip-sysctl.rst); writing ``default`` also changes
     every interface that was never set itself, so it comes before them.
     """
-    if key in FORWARDING.values():
+    if key in HOST_WIDE.values():
         return 0
     return 1 + GROUPS.index(key[3]) if key[3] in GROUPS else 3
 
 
 def is_known(key: sysctl.Key) -> bool:
     """Whether a setting is of the kinds this module sets."""
-    return key in FORWARDING.values() or (key[:3] == ("net", "ipv4", "conf") and key[4:] in [(name,) for name in NAMES])
+    return key in HOST_WIDE.values() or (key[:3] == ("net", "ipv4", "conf") and key[4:] in [(name,) for name in NAMES])
 
 
 def named_settings(params: dict[str, Any]) -> dict[sysctl.Key, str]:
@@ -228,7 +251,7 @@ def named_settings(params: dict[str, Any]) -> dict[sysctl.Key, str]:
 
     Raises ValueError for a setting named with two values, or a group without values when values are needed.
     """
-    named = {key: str(int(params[option])) for option, key in FORWARDING.items() if params[option] is not None}
+    named = {key: str(int(params[option])) for option, key in HOST_WIDE.items() if params[option] is not None}
     for group in params["settings"]:
         given = {name: str(int(group[name])) for name in NAMES if group[name] is not None}
         if not given and params["state"] == "present":
@@ -248,13 +271,13 @@ def in_order(settings: Mapping[sysctl.Key, str]) -> dict[sysctl.Key, str]:
 
 def interfaces_of(keys: Iterable[sysctl.Key]) -> list[str]:
     """The interfaces, ``all`` and ``default`` that settings belong to, each once."""
-    return list(dict.fromkeys(key[3] for key in keys if key not in FORWARDING.values()))
+    return list(dict.fromkeys(key[3] for key in keys if key not in HOST_WIDE.values()))
 
 
 def effective_values(planned: Mapping[sysctl.Key, str], existing: list[str]) -> dict[str, dict[str, int]]:
     """Interface -> setting -> what the kernel acts on once ``planned`` is set. Raises SysctlError."""
     named = interfaces_of(planned)
-    names = dict.fromkeys(key[4] for key in planned if key not in FORWARDING.values())
+    names = dict.fromkeys(key[4] for key in planned if key not in HOST_WIDE.values())
     forward = planned.get(sysctl.IP_FORWARD)
     # Changing it sets it on every interface, and the accept_redirects of `all` to the opposite (inet_forward_change).
     turned = forward is not None and forward != sysctl.read(sysctl.IP_FORWARD)
@@ -285,7 +308,7 @@ def overruled(named: Mapping[sysctl.Key, str], effective: dict[str, dict[str, in
         f"{sysctl_d.spell(key)} is {value}, but the kernel acts on {effective[key[3]][key[4]]} on {key[3]}, "
         "because `all` says so: name it in the same task"
         for key, value in named.items()
-        if key not in FORWARDING.values() and key[3] in effective and effective[key[3]][key[4]] != int(value)
+        if key not in HOST_WIDE.values() and key[3] in effective and effective[key[3]][key[4]] != int(value)
     ]
 
 
@@ -311,13 +334,14 @@ def taken_back(
     elsewhere: Mapping[sysctl.Key, str],
     existing: list[str],
 ) -> dict[sysctl.Key, str]:
-    """The running values of settings that are no longer wanted; those of interfaces that are gone are left out.
+    """The running values of settings that are no longer wanted; those of interfaces that are gone are left out,
+    and those of IPVS while it is not loaded.
 
     ``elsewhere`` is what other files say, ``named`` what the task sets. Raises SysctlError.
     """
     values: dict[sysctl.Key, str] = {}
     for key in sorted(retired, key=rank):
-        if key in FORWARDING.values() or key[3] in (*GROUPS, *existing):
+        if sysctl.exists(key) if key in HOST_WIDE.values() else key[3] in (*GROUPS, *existing):
             said = elsewhere.get(key, "")
             values[key] = said if said.isdigit() else sysctl.undone(key, {**named, **values})
     return values
@@ -348,6 +372,11 @@ def apply(wanted: Mapping[sysctl.Key, str]) -> None:
             sysctl.write(key, value)
 
 
+def running_value(key: sysctl.Key) -> str:
+    """As a check sees it: IPVS, whose module the play would have loaded by now, may have no settings yet."""
+    return "" if key in IPVS.values() and not sysctl.exists(key) else sysctl.read(key)
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Compare, apply unless in check mode, and return the result. Raises ValueError, OSError."""
     path = module.params["sysctl_file"]
@@ -371,7 +400,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     unwanted = [key for key, value in changes.items() if value is None]
     elsewhere = {sysctl.same(line.key): line.value for line in others}
     wanted = in_order({**named, **taken_back(unwanted, named, elsewhere, existing)})
-    running = {key: sysctl.read(key) for key in wanted}
+    running = {key: running_value(key) if module.check_mode else sysctl.read(key) for key in wanted}
     effective = effective_values(wanted, existing)
     changed = running != wanted or file_before != file_after
     if changed and not module.check_mode:
@@ -410,6 +439,8 @@ def main() -> None:
             },
             "ip_forward": {"type": "bool"},
             "ipv6_forwarding": {"type": "bool"},
+            "expire_nodest_conn": {"type": "bool"},
+            "expire_quiescent_template": {"type": "bool"},
             "sysctl_file": {"type": "path", "default": "/etc/sysctl.d/90-linuxha-lvs.conf"},
             "exclusive": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

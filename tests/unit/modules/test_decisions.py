@@ -22,7 +22,8 @@ def group(*interfaces: str, **values: Any) -> dict[str, Any]:
 
 
 def named(*groups: dict[str, Any], ip_forward: bool | None = None, state: str = "present") -> dict[Any, str]:
-    task = {"settings": list(groups), "ip_forward": ip_forward, "ipv6_forwarding": None, "state": state}
+    host_wide = {**dict.fromkeys(sysctl_arp.HOST_WIDE), "ip_forward": ip_forward}
+    task = {"settings": list(groups), **host_wide, "state": state}
     settings = sysctl_arp.named_settings(task)
     return {"/".join(key[3:]) or key[2]: value for key, value in settings.items()}
 

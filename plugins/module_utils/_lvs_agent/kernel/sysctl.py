@@ -44,6 +44,11 @@ def conf_key(interface: str, name: str, family: str = "ipv4") -> Key:
     return ("net", family, "conf", interface, name)
 
 
+def ipvs_key(name: str) -> Key:
+    """net.ipv4.vs.NAME (Documentation/networking/ipvs-sysctl.rst)."""
+    return ("net", "ipv4", "vs", name)
+
+
 def same(key: Key) -> Key:
     """The name under which a setting with two names is known here."""
     return IP_FORWARD if key == _SAME_AS_IP_FORWARD else key
@@ -54,6 +59,11 @@ def path_of(key: Key) -> str:
     if any(part in ("", ".", "..") or "/" in part for part in key):
         raise ValueError(f"{key!r} names no setting")
     return "/".join((_PROC_SYS, *key))
+
+
+def exists(key: Key) -> bool:
+    """Whether the running kernel has the setting; those of IPVS come with its module."""
+    return os.path.exists(path_of(key))
 
 
 def read(key: Key) -> str:
@@ -83,6 +93,8 @@ def write(key: Key, value: str) -> None:
 def _advice(key: Key) -> str:
     if key[:2] == ("net", "ipv6") and not os.path.isdir(path_of(key[:2])):
         return "this kernel runs without IPv6 (ipv6.disable=1)"
+    if key[2:3] == ("vs",) and not os.path.isdir(path_of(key[:3])):
+        return "IPVS is not loaded: run `modprobe ip_vs`, and list it in /etc/modules-load.d"
     if key[2:3] == ("conf",):
         return f"check that interface {key[3]} exists and that this runs as root on a writable /proc/sys"
     return "check that the kernel has this setting and that this runs as root on a writable /proc/sys"
@@ -108,9 +120,9 @@ def undone(key: Key, planned: Mapping[Key, str]) -> str:
     """The running value of a setting that is no longer wanted.
 
     An interface gets what a new one would get, the value of ``conf/default``, as ``planned`` if it is in there;
-    ``all``, ``default`` and forwarding get what the kernel starts with. Raises SysctlError.
+    ``all``, ``default``, forwarding and IPVS get what the kernel starts with. Raises SysctlError.
     """
-    if key in (IP_FORWARD, IPV6_FORWARD):
+    if key in (IP_FORWARD, IPV6_FORWARD) or key[2:3] == ("vs",):
         return "0"
     interface, name = key[3:]
     if interface not in ("all", "default"):
