@@ -61,6 +61,12 @@ def test_time_grows_with_the_size_only() -> None:
 ENDLESS = {
     "a million braces": ("{" * 1_000_000, "the line is longer than 1023 bytes"),
     "a million braces on lines": ("{\n" * 1_000_000, "blocks are nested more than 16 deep"),
+    "hundreds of blocks on a line": ("{} " * 300, "a { without a keyword"),
+    "hundreds of ends on a line": ("}" * 1000, "there are 1000 findings by now"),
+    "hundreds of ranges": (
+        "virtual_server_group G {\n" + "10.0.0.0/16 80\n" * 5000 + "}\n",
+        "",
+    ),
     "a million ends": ("}\n" * 1_000_000, "there are 1000 findings by now"),
     "10 MB line": ("a" * 10_000_000, "the line is longer than 1023 bytes"),
     "10 MB comment": ("#" * 10_000_000, "the line is longer than 1023 bytes"),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -117,11 +118,12 @@ def writable(word: Word, value: Any) -> bool:
 
 def block(of_block: Block) -> st.SearchStrategy[dict[str, Any]]:
     """A block with all it needs and some of the rest."""
-    needed, more = {}, {}
+    needed: dict[str, st.SearchStrategy[Any]] = {}
+    more: dict[str, st.SearchStrategy[Any]] = {}
     for word in of_block.words:
         if word.kind in (GONE, REFUSED, "raw") or (word.name in ("fwmark", "group") and word.key):
             continue
-        strategy = of(word).filter(lambda value, word=word: writable(word, value))
+        strategy = of(word).filter(functools.partial(writable, word))
         (needed if word.required or word.key else more)[word.name] = strategy
     names = st.lists(st.sampled_from(sorted(more)), max_size=5, unique=True) if more else st.just([])
     return names.flatmap(lambda chosen: st.fixed_dictionaries({**needed, **{name: more[name] for name in chosen}}))
@@ -142,7 +144,7 @@ def configuration() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(parts)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(configuration())
 def test_what_is_written_is_read_back(given_configuration: dict[str, Any]) -> None:
     settled = settle(given_configuration)
@@ -153,7 +155,7 @@ def test_what_is_written_is_read_back(given_configuration: dict[str, Any]) -> No
     assert parsed.configuration == settled, text
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(configuration())
 def test_a_second_time_changes_nothing(given_configuration: dict[str, Any]) -> None:
     text = render(given_configuration)

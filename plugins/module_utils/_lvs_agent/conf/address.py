@@ -70,16 +70,22 @@ def expand(text: str) -> list[Address]:
 
     As in keepalived's virtual_server_group, the short end replaces the last part (hexadecimal in IPv6).
     """
+    low, count = span(text)
+    return [low + offset for offset in range(count)]
+
+
+def span(text: str) -> tuple[Address, int]:
+    """The first address of such a range, and how many there are; at most :data:`MOST`."""
     if "/" in text:
         start, length = interface(text)
         if start.max_prefixlen - length > 16:
             raise BadValue(f"{text!r} has more than {MOST} addresses")
         network = ipaddress.ip_network(f"{start}/{length}", strict=False)
-        return [network.network_address + offset for offset in range(network.num_addresses)]
+        return network.network_address, network.num_addresses
     first, dash, last = text.partition("-")
     low = parse(first)
     if not dash:
-        return [low]
+        return low, 1
     if re.match(r"[0-9a-fA-F]+\Z", last):
         separator = ":" if low.version == 6 else "."
         last = first.rpartition(separator)[0] + separator + last
@@ -90,7 +96,7 @@ def expand(text: str) -> list[Address]:
         raise BadValue(f"the range {text!r} does not end above its start")
     if int(high) - int(low) >= MOST:
         raise BadValue(f"the range {text!r} has more than {MOST} addresses")
-    return [low + offset for offset in range(int(high) - int(low) + 1)]
+    return low, int(high) - int(low) + 1
 
 
 def port(text: str, low: int = 1) -> int:

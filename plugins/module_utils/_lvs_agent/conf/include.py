@@ -9,6 +9,7 @@ Source: keepalived.conf(5), "include" and "include_check". The only part of the 
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import stat
 import typing as t
@@ -78,7 +79,8 @@ class Includer:
         level = self._level | _BY_WORD[word]
         for one in _alternatives(pattern):
             strict = _strict(one, one != pattern, level)
-            found = sorted(glob.glob(os.path.join(glob.escape(self.directory), one)))
+            matching = glob.iglob(os.path.join(glob.escape(self.directory), one))
+            found = sorted(itertools.islice(matching, MOST_FILES + 1))
             paths = [path for path in found if not os.path.isdir(path)]
             if not paths:
                 severity = ERROR if strict else WARNING

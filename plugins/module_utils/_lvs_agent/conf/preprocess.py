@@ -140,26 +140,31 @@ class Preprocessor:
 
     def line(self, line: Line, continued: bool = False) -> None:
         """Take one line whose comment is gone. ``continued``: it ends with a backslash, which is gone too."""
-        self._count(line)
+        rest: Line | None = line
+        while rest is not None:
+            self._count(rest)
+            rest = self._until_brace(rest, continued)
+
+    def _until_brace(self, line: Line, continued: bool) -> Line | None:
+        """Take a line up to and with its first brace; what follows is a line again, None when nothing does."""
         while line.text:
             before = line
             if line.text[0] == "@":
                 line = self._condition(line)
             elif line.text[0] == "$" and _DEFINITION.match(line.text):
                 self._define(line, continued)
-                return
+                return None
             elif line.text.startswith(("~SEQ", "~LST")):
                 self._repeat(line)
-                return
+                return None
             elif "$" in line.text:
                 replaced = self._replaced(line)
                 if replaced is None:
-                    return
+                    return None
                 line = replaced
             if line.text == before.text:
                 break
-        if line.text and not self._included(line):
-            self._split(line)
+        return self._split(line) if line.text and not self._included(line) else None
 
     def _count(self, line: Line) -> None:
         self._lines += 1
@@ -185,25 +190,22 @@ class Preprocessor:
         self._includer.include(word, rest.strip(_BLANKS), line.position(), self)
         return True
 
-    def _split(self, line: Line) -> None:
-        """Statements and braces of a line; what follows a brace is taken as a line again."""
+    def _split(self, line: Line) -> Line | None:
+        """The statement and the brace a line begins with; returns what follows the brace."""
         place = lexer.brace(line.text)
         if place < 0:
             self._statement(line)
-            return
-        before, brace, after = line.text[:place].rstrip(_BLANKS), line.text[place], line.text[place + 1 :]
+            return None
         if line.own:
-            self.builder.problem(
-                line.position(), f"a line of @{OWN} cannot have braces", "keepalived leaves out the whole line"
-            )
-            return
+            what = f"a line of @{OWN} cannot have braces"
+            self.builder.problem(line.position(), what, "keepalived leaves out the whole line")
+            return None
+        before, after = line.text[:place].rstrip(_BLANKS), line.text[place + 1 :].lstrip(_BLANKS)
         if before:
             self._statement(line._replace(text=before))
         at = line.rest(line.text[place:])
-        (self.builder.open if brace == "{" else self.builder.close)(at.source, at.number, at.column)
-        after = after.lstrip(_BLANKS)
-        if after:
-            self.line(line.rest(after))
+        (self.builder.open if line.text[place] == "{" else self.builder.close)(at.source, at.number, at.column)
+        return line.rest(after) if after else None
 
     def _statement(self, line: Line) -> None:
         words = lexer.tokens(line.text)

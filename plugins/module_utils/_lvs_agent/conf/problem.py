@@ -12,6 +12,7 @@ import typing as t
 ERROR = "error"
 WARNING = "warning"
 _LONGEST = 64  # characters of a mistyped word that are compared
+_MOST_COMPARED = 1000  # names it is compared with
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -74,7 +75,7 @@ class Problem:
 
 def nearest(wrong: str, right: t.Iterable[str]) -> str:
     """The advice for a mistyped word: its nearest correct spelling, or what there is to choose from."""
-    candidates = sorted(set(right))
+    candidates = sorted(set(right)) if not isinstance(right, t.Sized) or len(right) <= _MOST_COMPARED else []
     folded = {candidate.lower(): candidate for candidate in candidates}
     found = difflib.get_close_matches(wrong[:_LONGEST].lower(), list(folded), n=1, cutoff=0.6)
     if found:

@@ -169,7 +169,7 @@ def group_entry(words: Words) -> Words:
         if words[2:] not in ([], ["inet"], ["inet6"]):
             raise BadValue(f"{' '.join(words[2:])!r} after the fwmark is not inet or inet6")
         return words
-    address.expand(words[0])
+    address.span(words[0])
     return _port_after(words)
 
 
@@ -198,7 +198,7 @@ def servers(words: Words) -> Words:
     """``ADDRESS|RANGE``."""
     if len(words) != 1:
         raise BadValue(f"{' '.join(words)!r} is more than one address or range")
-    address.expand(words[0])
+    address.span(words[0])
     return words
 
 
