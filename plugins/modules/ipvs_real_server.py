@@ -83,7 +83,7 @@ options:
         other server keeps its weight.
     type: int
   u_threshold:
-    description: It gets no new connection when it has more than this number. V(0) for no limit, as a new one has.
+    description: It gets no new connection while it has this many or more. V(0) for no limit, as a new one has.
     type: int
   l_threshold:
     description:
