@@ -118,12 +118,13 @@ def read_key(options: dict[str, Any], where: str, problems: list[Problem]) -> ty
     return types.ServiceKey(family, protocol, address, options["port"])
 
 
-def _read_fwmark(options: dict[str, Any], where: str, problems: list[Problem]) -> types.ServiceKey:
+def _read_fwmark(options: dict[str, Any], where: str, problems: list[Problem]) -> types.ServiceKey | None:
     for name in ("protocol", "address", "port"):
         if options[name] is not None:
             what = f"a service is named by its address or by fwmark {options['fwmark']}, not by both"
             problems.append(Problem(at(where, name), what, f"leave out {name} or fwmark"))
-    in_range(at(where, "fwmark"), options["fwmark"], 1, 0xFFFFFFFF, problems)
+    if not in_range(at(where, "fwmark"), options["fwmark"], 1, 0xFFFFFFFF, problems):
+        return None
     return types.ServiceKey(FAMILIES[options["family"] or "inet"], fwmark=options["fwmark"])
 
 

@@ -259,7 +259,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("port 0", {**WEB, "port": 0}, ["port: 0, all ports, works with persistence only"]),
     ("port", {**WEB, "port": 65536}, ["port: 65536 is out of range", "0 to 65535"]),
     ("fwmark and port", {"fwmark": 7, "port": 80}, ["port: a service is named by its address or by fwmark 7"]),
-    ("fwmark 0", {"fwmark": 0}, ["fwmark: 0 is out of range", "1 to 4294967295"]),
+    ("fwmark 0", {"fwmark": 0}, ["fwmark: 0 is out of range; write a whole number from 1 to 4294967295"]),
     ("address", {**WEB, "address": "192.0.2.300"}, ["'192.0.2.300' is not an IP address", "300 is above 255"]),
     ("address range", {**WEB, "address": "192.0.2.1-3"}, ["192.0.2.1-3 is more than one address"]),
     ("zone", {**WEB, "address": "fe80::1%lo"}, ["fe80::1%lo names a zone"]),

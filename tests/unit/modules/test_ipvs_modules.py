@@ -193,6 +193,14 @@ def test_the_problems_of_a_long_task_can_be_read() -> None:
     assert message.endswith("and 980 more")
 
 
+def test_a_mark_of_0_is_one_mistake() -> None:
+    problems: list[Any] = []
+    assert options.read_key({**dict.fromkeys(options.KEY_SPEC), "fwmark": 0}, "", problems) is None
+    assert [str(problem) for problem in problems] == [
+        "fwmark: 0 is out of range; write a whole number from 1 to 4294967295"
+    ]
+
+
 class TestServices:
     def read(self, **arguments: Any) -> Any:
         given = ArgumentSpecValidator({**ipvs_service.SPEC, **SERVICES}).validate(arguments)
