@@ -221,8 +221,11 @@ class World:
             if other is node or not machine_there or self.loss or (other.name, node.name) in self.cut:
                 continue
             assert other.machine is not None
+            if other.instance.advert_int != node.instance.advert_int:
+                # version 3: who has not heard the master since its start, or a pause, cannot know its interval
+                continue
             quiet = self.now - max(self.changed, other.changed)
-            enough = 2 * max(other.instance.advert_int, node.instance.advert_int) + self.delay_ns
+            enough = 2 * node.instance.advert_int + self.delay_ns
             if quiet > enough and (patient or other.machine.priority >= machine.priority):
                 self.broken(f"{node.name} took over from {other.name}, which was there")
 
