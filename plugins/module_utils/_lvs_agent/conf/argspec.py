@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from .schema import HOST_GLOBALS, HOST_INSTANCES, VARIABLES, Variable
-from .words import BLOCK, BLOCKS, CHOICE, FLAG, GONE, INT, LINES, NUMBER, REFUSED, SWITCH, Block, Word
+from . import profile
+from .schema import HOST_GLOBALS, HOST_INSTANCES, PROFILE, RAW_TEXT, VARIABLES, Variable
+from .words import BLOCK, BLOCKS, CHOICE, FLAG, GONE, INT, LINES, NUMBER, RAW, REFUSED, SWITCH, Block, Word
 
 Option = dict[str, t.Any]
 _TYPES = {
@@ -20,10 +21,11 @@ _TYPES = {
     FLAG: "bool",
     SWITCH: "bool",
     LINES: "list",
+    RAW: "list",
     BLOCK: "dict",
     GONE: "raw",
 }
-_LISTS = ("real_server", "url", "host")  # blocks that a role's variables hold as a list
+_LISTS = ("real_server", "url", "host")  # blocks of which there are mostly several: always a list in variables
 
 
 def variables() -> dict[str, Option]:
@@ -40,6 +42,19 @@ def variables() -> dict[str, Option]:
         "description": "By an instance's name, this host's own words, over O(director_vrrp_instances).",
         "type": "dict",
         "default": {},
+    }
+    found[PROFILE] = {
+        "description": "C(compatible) is keepalived's defaults: VRRPv2, an advert each second. C(fast) fills in, where "
+        "the site says nothing: VRRPv3, adverts every 100 ms, priorities from 250 down in the order of "
+        "O(director_hosts), and quicker health checks.",
+        "type": "str",
+        "default": profile.COMPATIBLE,
+        "choices": list(profile.PROFILES),
+    }
+    found[RAW_TEXT] = {
+        "description": "Text to put at the end of keepalived.conf as it is; the engine has to understand it.",
+        "type": "str",
+        "default": "",
     }
     return found
 
@@ -91,9 +106,14 @@ def _description(word: Word) -> str:
     return f"{word.doc} Default: {word.default}." if word.default else word.doc
 
 
+def is_list(word: Word) -> bool:
+    """A word for blocks that a variable always holds as a list; the others, checks, are a mapping when there is one."""
+    return word.name in _LISTS
+
+
 def _type(word: Word) -> str:
     if word.bare:
         return "raw"
     if word.kind == BLOCKS:
-        return "list" if word.name in _LISTS else "dict"
+        return "list" if is_list(word) else "dict"
     return _TYPES.get(word.kind, "str")

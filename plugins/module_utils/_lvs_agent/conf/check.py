@@ -11,7 +11,17 @@ from __future__ import annotations
 import difflib
 import typing as t
 
-from . import address, check_danger, check_lvs, check_pair, check_real_servers, check_references, check_vrrp
+from . import (
+    address,
+    check_danger,
+    check_lvs,
+    check_pair,
+    check_profile,
+    check_raw,
+    check_real_servers,
+    check_references,
+    check_vrrp,
+)
 from .director import Director
 from .problem import WARNING, Problem, merged
 from .schema import CONFIGURATION_VARIABLES
@@ -29,7 +39,7 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
     ``directors`` and ``real_servers`` map a host's inventory name to its variables; only ``director_*``,
     ``real_server_*`` and ``ansible_host`` are read.
     """
-    pair = [Director.of(name, variables) for name, variables in directors.items()]
+    pair = [Director.of(name, variables, rank) for rank, (name, variables) in enumerate(directors.items())]
     found: list[Problem] = []
     for director in pair:
         found += _names(director, directors[director.name])
@@ -39,6 +49,8 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += check_lvs.problems(director)
         found += check_references.problems(director)
         found += check_danger.problems(director)
+        found += check_profile.problems(director)
+        found += check_raw.problems(director)
     found += check_pair.problems(pair)
     found += check_real_servers.problems(pair, real_servers)
     return merged(found)

@@ -33,12 +33,15 @@ class Director:
     places: Places | None = None
 
     @classmethod
-    def of(cls, name: str, variables: t.Mapping[str, t.Any]) -> Director:
-        """A director from its variables; only the ones this library reads are looked at."""
+    def of(cls, name: str, variables: t.Mapping[str, t.Any], rank: int = 0) -> Director:
+        """A director from its variables; only the ones this library reads are looked at.
+
+        ``rank`` is its number among the directors of its site, from 0.
+        """
         # Ansible templates a host's variables when they are read: look at no other
         picked = {key: variables.get(key) for key in READ_VARIABLES}
         known = {key: value for key, value in picked.items() if value is not None}
-        return cls(str(name), known, merge(known))
+        return cls(str(name), known, merge(known, rank))
 
     @property
     def own_address(self) -> str:

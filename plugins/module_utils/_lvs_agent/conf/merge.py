@@ -5,16 +5,17 @@
 
 A configuration is ``{"top_level": {…}, "global_defs": {…}, "static_routes": ["…"], "vrrp_instance": [{…}], …}``,
 a key for each of :data:`.schema.VARIABLES`: a mapping for one block, a list of mappings for blocks of which there
-can be many, a list of lines. Every key in a block is in its present spelling and in the order of the schema, every
-value as the site wrote it. Merging never fails: what has the wrong shape is left out here and reported by
-:mod:`.validate`.
+can be many, a list of lines; ``raw`` is the text of director_raw, when there is one. Every key in a block is in its
+present spelling and in the order of the schema, every value as the site wrote it. Merging never fails: what has the
+wrong shape is left out here and reported by :mod:`.validate`.
 """
 
 from __future__ import annotations
 
 import typing as t
 
-from .schema import BLOCK_OF, HOST_GLOBALS, HOST_INSTANCES, VARIABLES
+from . import profile
+from .schema import BLOCK_OF, HOST_GLOBALS, HOST_INSTANCES, PROFILE, RAW_TEXT, VARIABLES
 from .words import BLOCK, BLOCKS, Block
 
 Configuration = dict[str, t.Any]
@@ -70,8 +71,11 @@ def overlaid(common: t.Mapping[str, t.Any], own: t.Mapping[str, t.Any]) -> Field
     return result
 
 
-def merge(variables: t.Mapping[str, t.Any]) -> Configuration:
-    """The configuration of the director that has these variables (``director_*``; others are ignored)."""
+def merge(variables: t.Mapping[str, t.Any], rank: int = 0) -> Configuration:
+    """The configuration of the director that has these variables (``director_*``; others are ignored).
+
+    ``rank`` is its number among the directors of its site, from 0, for the priorities of a profile.
+    """
     configuration: Configuration = {}
     for variable in VARIABLES:
         value, block = variables.get(variable.name), variable.word.block
@@ -90,4 +94,22 @@ def merge(variables: t.Mapping[str, t.Any]) -> Configuration:
         canonical(block, overlaid(instance, canonical(block, own.get(str(instance.get("name"))))))
         for instance in configuration["vrrp_instance"]
     ]
+    if variables.get(PROFILE) == profile.FAST:
+        _hasten(configuration, rank)
+    if variables.get(RAW_TEXT):
+        configuration["raw"] = variables[RAW_TEXT]
     return configuration
+
+
+def _hasten(configuration: Configuration, rank: int) -> None:
+    """Fill in what the profile ``fast`` says and the site does not."""
+    global_defs = profile.fast_globals(configuration["global_defs"])
+    configuration["global_defs"] = canonical(BLOCK_OF["global_defs"], global_defs)
+    configuration["vrrp_instance"] = [
+        canonical(BLOCK_OF["vrrp_instance"], profile.fast_instance(one, global_defs, rank))
+        for one in configuration["vrrp_instance"]
+    ]
+    configuration["virtual_server"] = [
+        canonical(BLOCK_OF["virtual_server"], profile.fast_virtual_server(one))
+        for one in configuration["virtual_server"]
+    ]

@@ -43,9 +43,10 @@ def backup_first(directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
     By the sum of the priorities of a director's instances (100 where none is given), lowest first; for equal
     sums in the order given. So with masters mixed over a pair, the one that is master of more comes last.
     """
+    rank = {name: number for number, name in enumerate(directors)}
 
     def weight(name: str) -> int:
-        instances = Director.of(name, directors[name]).configuration["vrrp_instance"]
+        instances = Director.of(name, directors[name], rank[name]).configuration["vrrp_instance"]
         default = model.DEFAULT_PRIORITY
         priorities = [model.whole(one.get("priority", default)) for one in instances]
         return sum(default if priority is None else priority for priority in priorities)

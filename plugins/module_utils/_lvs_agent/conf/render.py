@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import typing as t
 
-from . import values
+from . import raw, values
 from .merge import fields, items, merge
 from .problem import BadValue, ConfigurationError, Problem
 from .quoting import quote
-from .schema import VARIABLES
+from .schema import RAW_TEXT, VARIABLES
 from .settle import is_needless, settle
 from .validate import label, variable_problems
-from .words import BLOCK, BLOCKS, LINES, OWN, Block, Word
+from .words import BLOCK, BLOCKS, LINES, OWN, RAW, Block, Word
 
 INDENT = "    "
 
 
 def render_variables(variables: t.Mapping[str, t.Any], host: str) -> str:
-    """The file of the director ``host`` from its variables. Raises :class:`ConfigurationError`."""
+    """The file of the director ``host`` from its variables. Raises :class:`ConfigurationError`.
+
+    ``director_hosts`` is looked at too: which director of its site it is decides on the priority that a profile gives.
+    """
     problems = [problem for problem in variable_problems(variables, host) if problem.severity == "error"]
     if problems:
         raise ConfigurationError(problems)
-    return render(merge(variables))
+    site = [str(one) for one in items(variables.get("director_hosts"))]
+    return render(merge(variables, site.index(host) if host in site else 0))
 
 
 def render(configuration: t.Mapping[str, t.Any]) -> str:
@@ -50,6 +54,10 @@ def render(configuration: t.Mapping[str, t.Any]) -> str:
                 chunks.append("\n".join(written))
         if variable.key == "vrrp_sync_group":
             chunks += [_left_out(group) for group in configuration["vrrp_sync_group"] if is_needless(group)]
+    if configuration.get("raw") is not None:
+        text = configuration["raw"]
+        written = _raw(raw.text_problems(text, RAW_TEXT), raw.text_lines(str(text)), problems)
+        chunks += ["\n".join(written)] if written else []
     if problems:
         raise ConfigurationError(problems)
     return "\n\n".join(chunks) + "\n" if chunks else ""
@@ -73,6 +81,8 @@ def _block(block: Block, value: t.Any, where: str, problems: list[Problem]) -> l
         if word.name not in given or word.key:
             continue
         lines += _word(word, given[word.name], f"{where}.{word.name}", problems)
+    if block.find("raw") is not None and given.get("raw") is not None:
+        lines += _raw(raw.lines_problems(given["raw"], f"{where}.raw"), given["raw"], problems)
     if block.lines:
         lines = [line[len(INDENT) :] for line in lines[1:-1]]
     return [
@@ -82,11 +92,17 @@ def _block(block: Block, value: t.Any, where: str, problems: list[Problem]) -> l
     ]
 
 
+def _raw(wrong: list[Problem], lines: t.Sequence[str], problems: list[Problem]) -> list[str]:
+    """Lines as they are, unless something is wrong with their shape."""
+    problems += wrong
+    return [] if wrong else list(lines)
+
+
 def _head(block: Block, given: t.Mapping[str, t.Any], where: str, problems: list[Problem]) -> list[str]:
     """The words between a block's name and its brace."""
     words: list[str] = []
     for word in block.words:
-        if not word.key or given.get(word.name) is None:
+        if not word.key or word.kind == RAW or given.get(word.name) is None:
             continue
         try:
             said = values.scalar(word, given[word.name]) or []
@@ -94,7 +110,7 @@ def _head(block: Block, given: t.Mapping[str, t.Any], where: str, problems: list
             problems.append(Problem(f"{where}.{word.name}", bad.what, bad.instead))
             continue
         words += [word.name, *said] if word.name in ("fwmark", "group") else said
-    if not words and any(word.key for word in block.words):
+    if not words and any(word.key and word.kind != RAW for word in block.words):
         problems.append(Problem(where, f"this {block.name} has no name or address"))
     return words
 

@@ -20,6 +20,8 @@ from .words import BLOCK, BLOCKS, NOT_SUPPORTED, SUPPORTED, Block, Word
 
 HOST_INSTANCES = "director_host_vrrp_instances"
 HOST_GLOBALS = "director_host_global_defs"
+RAW_TEXT = "director_raw"
+PROFILE = "director_profile"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,8 @@ CONFIGURATION_VARIABLES: tuple[str, ...] = (
     *(variable.name for variable in VARIABLES),
     HOST_GLOBALS,
     HOST_INSTANCES,
+    RAW_TEXT,
+    PROFILE,
 )
 
 # every block of the language by its name, one of those with the same name

@@ -19,6 +19,7 @@ from .words import (
     lines,
     name_of,
     not_supported,
+    raw,
     refused,
     script,
     seconds,
@@ -302,7 +303,7 @@ GLOBAL_DEFS = Block(
         *without_effect(
             "lvs-agent sizes its buffers itself and reads everything again after an overrun",
             *_buffer_words(),
-            name_of("vrrp_rx_bufs_policy", "MTU, ADVERT or a number of bytes.", default="the system's"),
+            words("vrrp_rx_bufs_policy", "receive_buffer", "MTU, ADVERT or a number of bytes.", default="the system's"),
             integer("vrrp_rx_bufs_multiplier", 1, UINT, "Factor of that policy.", default="3"),
         ),
         flag("rs_init_notifies", "Run the notify scripts of real servers at start."),
@@ -321,7 +322,7 @@ GLOBAL_DEFS = Block(
             name_of("checker_process_name", "Name of the health checking process.", aliases=("lvs_process_name",)),
             name_of("bfd_process_name", "Name of the BFD process."),
         ),
-        words("umask", "any", "Umask of created files, a number or names such as IWGRP.", default="IWGRP | IWOTH"),
+        words("umask", "umask", "Umask of created files, a number or names such as IWGRP.", default="IWGRP | IWOTH"),
         switch("use_symlink_paths", "Keep symbolic links in the paths of scripts.", default="false", since="2.3"),
         flag("set_supplementary_groups", "Scripts get all groups of their user.", since="2.4"),
         *without_effect(
@@ -403,5 +404,6 @@ GLOBAL_DEFS = Block(
         refused("use_pid_dir", _OUTSIDE),
         refused("child_wait_time", _OUTSIDE),
         refused("linkbeat_use_polling", _OUTSIDE),
+        raw(),
     ),
 )

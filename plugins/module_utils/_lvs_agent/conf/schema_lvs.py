@@ -21,6 +21,7 @@ from .words import (
     lines,
     name_of,
     not_supported,
+    raw,
     script,
     seconds,
     switch,
@@ -267,6 +268,7 @@ REAL_SERVER = Block(
         seconds("slow_start", 0, 86400, "Seconds in which a server's weight grows after it came up.", own=True),
         *_own_check_words(),
         *CHECKS,
+        raw(),
     ),
 )
 
@@ -346,5 +348,6 @@ VIRTUAL_SERVER = Block(
         words("sorry_server_lvs_method", "method", "Forwarding to the sorry server."),
         Word("real_server", BLOCKS, "The real servers.", block=REAL_SERVER, required=True),
         gone("nat_mask", "NAT has used the address itself since Linux 2.4; keepalived 2 has no such word"),
+        raw(),
     ),
 )

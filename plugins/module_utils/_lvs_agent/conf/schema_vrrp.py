@@ -21,6 +21,7 @@ from .words import (
     lines,
     name_of,
     not_supported,
+    raw,
     refused,
     script,
     seconds,
@@ -49,6 +50,7 @@ VRRP_SCRIPT = Block(
         integer("fall", 1, 2147483647, "Failures in a row to be down.", default="1", unit="failures"),
         words("user", "user", "User, and optionally group, to run it as.", default="script_user"),
         flag("init_fail", "Failed until proven otherwise."),
+        raw(),
     ),
 )
 
@@ -60,11 +62,6 @@ def _notify_words() -> tuple[Word, ...]:
         script("notify_backup", "Run on becoming backup."),
         script("notify_fault", "Run on a fault."),
         script("notify_stop", "Run when VRRP stops."),
-        script(
-            "notify_deleted",
-            "Run when a reload removed it; true alone: DELETED, not FAULT, is notified.",
-            bare=True,
-        ),
         script("notify", "Run after each of these, with type, name, state and priority as arguments."),
         switch(
             "notify_priority_changes",
@@ -113,6 +110,7 @@ VRRP_SYNC_GROUP = Block(
             "global_tracking",
             "keepalived calls it deprecated; write track_interface and track_script in the group",
         ),
+        raw(),
     ),
 )
 
@@ -296,11 +294,17 @@ VRRP_INSTANCE = Block(
             outdated=("lvs_sync_daemon_inteface",),
         ),
         *_notify_words(),
+        script(
+            "notify_deleted",
+            "Run when a reload removed it; true alone: DELETED, not FAULT, is notified.",
+            bare=True,
+        ),
         script("notify_master_rx_lower_pri", "Run when a master hears an advert of lower priority."),
         gone("native_ipv6", "the addresses decide the family"),
         refused(
             "linkbeat_use_polling",
             "keepalived calls it deprecated and complains; the kernel reports the link",
         ),
+        raw(),
     ),
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import model
+from . import model, values
 from .merge import Configuration, Fields, blocks, items
 from .problem import BadValue
 from .quoting import quote
@@ -38,7 +38,8 @@ def is_needless(group: t.Mapping[str, t.Any]) -> bool:
 
 def _globals(configuration: t.Mapping[str, t.Any]) -> Fields:
     result = dict(configuration["global_defs"])
-    if model.has_scripts(configuration):
+    # who says false wants keepalived's own way with scripts
+    if model.has_scripts(configuration) and values.boolean(result.get("enable_script_security")) is not False:
         result.setdefault("enable_script_security", True)
         result.setdefault("script_user", "root")
     for interface, instance in model.sync_daemon_interfaces(configuration):

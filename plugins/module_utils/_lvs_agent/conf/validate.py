@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
-from . import values
+from . import raw, values
 from .merge import fields, items, merge
 from .problem import BadValue, Problem, nearest
-from .schema import HOST_GLOBALS, HOST_INSTANCES, VARIABLES
+from .schema import HOST_GLOBALS, HOST_INSTANCES, RAW_TEXT, VARIABLES
 from .schema_global import GLOBAL_DEFS
 from .schema_vrrp import VRRP_INSTANCE
-from .words import BLOCK, BLOCKS, GONE, LINES, Block, Word
+from .words import BLOCK, BLOCKS, GONE, LINES, RAW, Block, Word
 
 MISSING = "it is missing"
 
@@ -40,6 +40,8 @@ def variable_problems(variables: t.Mapping[str, t.Any], host: str) -> list[Probl
     found += block_problems(GLOBAL_DEFS, variables.get(HOST_GLOBALS) or {}, HOST_GLOBALS)
     found += _override_problems(variables)
     found += _incomplete_instances(variables)
+    if variables.get(RAW_TEXT) is not None:
+        found += raw.text_problems(variables[RAW_TEXT], RAW_TEXT)
     return [Problem(one.where, one.what, one.instead, one.severity, (host,)) for one in found]
 
 
@@ -89,8 +91,8 @@ def _incomplete_instances(variables: t.Mapping[str, t.Any]) -> list[Problem]:
     for number, instance in enumerate(merge(variables)["vrrp_instance"]):
         path = f"director_vrrp_instances[{label(VRRP_INSTANCE, instance, number)}]"
         for word in VRRP_INSTANCE.words:
-            unicast = word.name == "interface" and instance.get("unicast_peer")
-            if word.required and word.name not in instance and not unicast:
+            other = {"interface": "unicast_peer", "virtual_ipaddress": "no_virtual_ipaddress"}.get(word.name, "")
+            if word.required and word.name not in instance and not instance.get(other):
                 where_else = "" if word.name == "name" else f", here or in {HOST_INSTANCES}"
                 found.append(
                     Problem(f"{path}.{word.name}", MISSING, f"write {values.expected(word)}{where_else}")
@@ -150,6 +152,8 @@ def _word_problems(word: Word, value: t.Any, where: str) -> list[Problem]:
         return _nested_problems(word.block, value, where)
     if word.kind == LINES:
         return _line_problems(word, value, where)
+    if word.kind == RAW:
+        return raw.lines_problems(value, where)
     try:
         values.scalar(word, value)
     except BadValue as bad:

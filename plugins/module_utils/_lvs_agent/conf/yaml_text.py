@@ -18,7 +18,9 @@ Path = tuple[t.Union[str, int], ...]
 Comments = t.Mapping[Path, t.Sequence[str]]
 
 INDENT = "  "
-_PLAIN = re.compile(r"(?:[A-Za-z_/]|[0-9]+(?:\.[0-9]+){3}(?![0-9.]))(?:[A-Za-z0-9_./@+%=,-]|[ :](?=[A-Za-z0-9_./@+%=,-]))*\Z")
+_PLAIN = re.compile(
+    r"(?:[A-Za-z_/]|[0-9]+(?:\.[0-9]+){3}(?![0-9.]))(?:[A-Za-z0-9_./@+%=,-]|[ :](?=[A-Za-z0-9_./@+%=,-]))*\Z"
+)
 _BLANK_COLON = re.compile(r":(?= )|:\Z")
 _OTHER = re.compile(r"(?:y|n|yes|no|on|off|true|false|null|nan|inf)\Z", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{[{%#]")
