@@ -29,6 +29,7 @@ def problems(director: Director) -> list[Problem]:
         found += _scheduler(director, server, where)
         found += _holder(director, server, where, held)
         found += _sorry(director, server, where)
+        found += _granularity(director, server, where)
         found += _pool(director, server, where)
         found += _weights(director, server, where)
         marks = model.is_mark_only(server, groups)
@@ -97,14 +98,14 @@ def _scheduler(director: Director, server: Server, where: str) -> list[Problem]:
         if model.is_on(server.get(word)) and algorithm != needed:
             found.append(
                 director.problem(
-                    f"{where}.{word}", f"lb_algo is {algorithm}", f"it goes with lb_algo: {needed}"
+                    f"{where}.{word}", f"lb_algo is {algorithm}", f"it goes with lb_algo {needed}"
                 )
             )
     marked = server.get("fwmark") is not None
     if model.is_on(server.get("ops")) and _protocol(server) != "UDP" and not marked:
         found.append(
             director.problem(
-                f"{where}.ops", "one-packet scheduling is for UDP", "remove it, or write protocol: UDP"
+                f"{where}.ops", "one-packet scheduling is for UDP", "remove it, or write protocol UDP"
             )
         )
     return found
@@ -118,6 +119,24 @@ def _holder(director: Director, server: Server, where: str, held: set[address.Ad
     return [director.problem(f"{where}.ip", f"no vrrp_instance holds {at}", advice, WARNING)]
 
 
+def _granularity(director: Director, server: Server, where: str) -> list[Problem]:
+    """A netmask for IPv4, a prefix length for IPv6."""
+    said, family = server.get("persistence_granularity"), model.family(server.get("ip"))
+    if said is None or model.method(server, "lb_kind") == "TUN":
+        return []
+    length = model.whole(said) if family != 4 else None
+    if length is not None and 1 <= length <= 128:
+        return []
+    mask = address.try_parse(said) if family != 6 and "." in str(said) else None
+    bits = f"{int(mask):032b}" if mask is not None else "0"
+    if "1" in bits and "01" not in bits:
+        return []
+    advice = {4: "write a netmask such as 255.255.255.0", 6: "write a prefix length from 1 to 128"}
+    kind = {4: "netmask", 6: "prefix length"}.get(family or 0, "netmask or prefix length")
+    what = f"{said} is no {kind}"
+    return [director.problem(f"{where}.persistence_granularity", what, advice.get(family or 0, ""))]
+
+
 def _sorry(director: Director, server: Server, where: str) -> list[Problem]:
     if server.get("sorry_server") is None:
         if model.is_on(server.get("sorry_server_inhibit")):
@@ -127,12 +146,16 @@ def _sorry(director: Director, server: Server, where: str) -> list[Problem]:
         return []
     said = str(server["sorry_server"]).split()
     method = model.method(server, "sorry_server_lvs_method", model.method(server, "lb_kind"))
+    vip, own = model.family(server.get("ip")), model.family(said[0] if said else "")
+    if vip is not None and own is not None and vip != own and method != "TUN":
+        what = f"it is IPv{own}, the VIP is IPv{vip}"
+        return [director.problem(f"{where}.sorry_server", what, "only TUN can mix them")]
     port = model.whole(server.get("port"))
     if method != "NAT" and port is not None and len(said) == 2 and model.whole(said[1]) != port:
         what = f"with {method} the kernel keeps the port of the packet, {port}; {said[1]} is ignored"
         return [
             director.problem(
-                f"{where}.sorry_server", what, f"write port {port}, or sorry_server_lvs_method: NAT"
+                f"{where}.sorry_server", what, f"write port {port}, or sorry_server_lvs_method NAT"
             )
         ]
     return []
@@ -146,7 +169,7 @@ def _port(director: Director, server: Server, real: Server, where: str, marks: b
     if port is None or wanted is None or port == wanted:
         return []
     what = f"with {method} the real server gets the packet as it is, for port {wanted}; {port} is ignored"
-    return [director.problem(f"{where}.port", what, f"write port {wanted}, or use lb_kind: NAT")]
+    return [director.problem(f"{where}.port", what, f"write port {wanted}, or use lb_kind NAT")]
 
 
 def _family(director: Director, server: Server, real: Server, where: str) -> list[Problem]:
@@ -161,10 +184,15 @@ def _family(director: Director, server: Server, real: Server, where: str) -> lis
 def _checks(director: Director, real: Server, where: str, marks: bool) -> list[Problem]:
     found: list[Problem] = []
     for word in CHECKS:
-        if word.block is None or word.block.find("connect_port") is None or word.name == "PING_CHECK":
+        if word.block is None or word.name not in real or word.block.find("connect_ip") is None:
             continue
         for check in blocks(real.get(word.name)):
-            if marks and "connect_port" not in check and real.get("port") is None:
+            source, target = model.family(check.get("bindto")), model.family(check.get("connect_ip", real.get("ip")))
+            if source is not None and target is not None and source != target:
+                what = f"it is IPv{source}, the address to check is IPv{target}"
+                found.append(director.problem(f"{where}.{word.name}.bindto", what, "keepalived skips it"))
+            connects = word.name != "PING_CHECK"
+            if marks and connects and "connect_port" not in check and real.get("port") is None:
                 what = "a virtual server by fwmark has no port, so the check has none"
                 found.append(
                     director.problem(f"{where}.{word.name}.connect_port", what, "write the port to check")

@@ -37,7 +37,7 @@ def _interval(director: Director, instance: Instance) -> list[Problem]:
     whole = interval == interval.to_integral_value()
     if version == 2 and not whole:
         what = f"{interval} s is not a whole number of seconds, and VRRPv2 knows no other"
-        return [director.problem(where, what, "write whole seconds, or version: 3 in the instance")]
+        return [director.problem(where, what, "write whole seconds, or version 3 in the instance")]
     if version == 3 and interval > _HIGHEST_V3:
         return [director.problem(where, f"{interval} s is above {_HIGHEST_V3} s, the limit of VRRPv3")]
     if version == 3 and interval * 100 != (interval * 100).to_integral_value():
@@ -97,12 +97,12 @@ def _start(director: Director, instance: Instance) -> list[Problem]:
     where = director.path(instance, "state")
     if priority == 255 and state == "BACKUP":
         what = "priority 255 is the owner of the address, which starts as MASTER"
-        found.append(director.problem(where, what, "write state: MASTER, or a priority below 255"))
+        found.append(director.problem(where, what, "write state MASTER, or a priority below 255"))
     for word in ("nopreempt", "preempt_delay"):
         value = instance.get(word)
         used = model.is_on(value) if word == "nopreempt" else bool(values.number(value))
         if state == "MASTER" and used:
-            found.append(director.problem(where, f"{word} does not work with state MASTER", "write state: BACKUP"))
+            found.append(director.problem(where, f"{word} does not work with state MASTER", "write state BACKUP"))
     if state == "MASTER" and model.signs(instance):
         found.append(
             director.problem(where, "keepalived starts no instance with AH as MASTER", "it is left out", WARNING)
@@ -116,8 +116,11 @@ def _start(director: Director, instance: Instance) -> list[Problem]:
         found.append(director.problem(director.path(instance, "interface"), what, "write the interface of the network"))
     if model.is_on(instance.get("vmac_xmit_base")) and not instance.get("use_vmac"):
         found.append(
-            director.problem(director.path(instance, "vmac_xmit_base"), "it needs use_vmac", "add use_vmac: true")
+            director.problem(director.path(instance, "vmac_xmit_base"), "it needs use_vmac", "add use_vmac")
         )
+    if instance.get("vrf") is not None and instance.get("interface") is not None:
+        what = "an instance has an interface or a VRF, and keepalived ignores one of them"
+        found.append(director.problem(director.path(instance, "vrf"), what, "remove it: the interface is in its VRF"))
     return found
 
 
@@ -130,7 +133,7 @@ def _sources(director: Director, instance: Instance) -> list[Problem]:
         found.append(director.problem(where, f"{own} is this director itself", "list the other directors only"))
     unicast_words = ("unicast_src_ip", "check_unicast_src", "unicast_ttl", "old_unicast_checksum")
     for word in unicast_words if "unicast_peer" not in instance else ():
-        if instance.get(word) not in (None, False):
+        if instance.get(word) is not None and instance[word] is not False:
             found.append(
                 director.problem(director.path(instance, word), "there is no unicast_peer", "list the other directors")
             )
@@ -238,7 +241,7 @@ def _weights(director: Director) -> list[Problem]:
         if not owner and name not in grouped:
             continue
         reason = "priority 255 never changes" if owner else f"it is a member of the sync group {grouped[name]}"
-        advice = "write weight 0" if owner else "track it in the group, or write sync_group_tracking_weight: true there"
+        advice = "write weight 0" if owner else "track it in the group, or write sync_group_tracking_weight there"
         for word in ("track_script", "track_interface"):
             for line in model.lines(instance.get(word)):
                 own = line[2] if line[1:2] == ["weight"] and len(line) > 2 else None

@@ -21,6 +21,7 @@ _VIP_VALUES = ("brd", "broadcast", "dev", "scope", "label", "peer", "preferred_l
 _VIP_FLAGS = ("home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
 _SCOPES = ("site", "link", "host", "nowhere", "global")
 INCLUDE_CHECKS = ("readable", "match", "wildcard_match", "brace_match")
+_UMASK = tuple(f"I{what}{who}" for who in ("USR", "GRP", "OTH") for what in "RWX")
 _INTERFACE = 15  # longest name of a Linux interface, and of an address label
 
 
@@ -237,7 +238,9 @@ def vmac(words: Words) -> Words:
             del rest[place : place + 1 + (values if option != "name" else 0)]
     _count(rest, 2, "an interface name and a MAC")
     for word in rest:
-        if not re.match(r"([0-9A-Fa-f]{2}:){4,5}[0-9A-Fa-f]{2}\Z", word):
+        if ":" in word and not re.match(r"([0-9A-Fa-f]{2}:){4,5}[0-9A-Fa-f]{2}\Z", word):
+            raise BadValue(f"{word!r} is neither an interface name nor a MAC")
+        if ":" not in word:
             interface_name(word)
     return words
 
@@ -365,6 +368,36 @@ def floor(words: Words) -> Words:
     return words
 
 
+def umask(words: Words) -> Words:
+    """``NUMBER``, or names such as ``IWGRP | IWOTH``."""
+    if len(words) == 1 and words[0][:1].isdigit():
+        number = re.match(r"(0[0-7]{0,4}|[1-9][0-9]{0,2}|0[xX][0-9A-Fa-f]{1,3})\Z", words[0])
+        if not number or _c_number(words[0]) > 0o777:
+            raise BadValue(f"{words[0]!r} is not a umask", "write an octal number up to 0777")
+        return words
+    names = "".join(words).split("|")
+    for name in names:
+        if name not in _UMASK:
+            raise BadValue(f"{name!r} is not a permission", nearest(name, _UMASK))
+    return words
+
+
+def _c_number(text: str) -> int:
+    """A number as C reads it: octal after a zero, hexadecimal after 0x."""
+    if text[:2] in ("0x", "0X"):
+        return int(text, 16)
+    return int(text, 8 if text[0] == "0" else 10)
+
+
+def receive_buffer(words: Words) -> Words:
+    """``MTU``, ``ADVERT`` or ``BYTES``."""
+    member(words)
+    if words[0] not in ("MTU", "ADVERT") and (not words[0].isdigit() or int(words[0]) > 4294967295):
+        advice = nearest(words[0], ("MTU", "ADVERT"))
+        raise BadValue(f"{words[0]!r} is neither MTU nor ADVERT nor a number of bytes", advice)
+    return words
+
+
 def anything(words: Words) -> Words:
     """Words keepalived itself has to judge."""
     return words
@@ -389,6 +422,7 @@ READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
     "method": method,
     "path_user": path_user,
     "peer": peer,
+    "receive_buffer": receive_buffer,
     "route": route,
     "rule": rule,
     "servers": servers,
@@ -399,6 +433,7 @@ READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
     "static_vip": static_vip,
     "track": track,
     "track_far": track_far,
+    "umask": umask,
     "user": user,
     "vip": vip,
     "vmac": vmac,
