@@ -14,9 +14,10 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf import address as addresses
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import BadValue, Problem, nearest
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import BadValue, Problem
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvsadm
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.spelling import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

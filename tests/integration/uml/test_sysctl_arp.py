@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uml_guest
 from guest_steps import Steps
+
+import uml_guest
 
 pytestmark = pytest.mark.root
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from _lvs_agent.conf.check import site_problems
-from _lvs_agent.conf.problem import Problem, merged, nearest
+from _lvs_agent.conf.problem import Problem, merged
+from _lvs_agent.spelling import nearest
 
 Change = Callable[[dict[str, Any], dict[str, Any]], Any]
 

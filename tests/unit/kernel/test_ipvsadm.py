@@ -42,10 +42,6 @@ def test_scheduler_flags_of_ipvsadm() -> None:
         ipvsadm.sched_flag_bits("mh", ["sh-port"])
 
 
-def test_a_name_that_is_near_none_is_answered_with_all() -> None:
-    assert ipvsadm.nearest("xyz", ["tcp", "udp"]) == "known: tcp, udp"
-
-
 def test_what_ipvsadm_has_no_option_for_is_told_apart() -> None:
     lines = {
         method: ipvsadm.server_line(KEY, Destination(socket.AF_INET, "10.0.0.1", 80, method, 1))

@@ -8,9 +8,9 @@ Pure: nothing is looked up anywhere.
 
 from __future__ import annotations
 
-import difflib
 import typing as t
 
+from ..spelling import closest
 from . import (
     address,
     check_danger,
@@ -62,11 +62,9 @@ def _names(director: Director, variables: t.Mapping[str, t.Any]) -> list[Problem
     for name in variables:
         if not str(name).startswith("director") or name in _VARIABLES:
             continue
-        near = difflib.get_close_matches(str(name), _VARIABLES, n=1, cutoff=0.92)
+        near = closest(str(name), _VARIABLES, 0.92)
         if near:
-            found.append(
-                director.problem(str(name), "the role has no such variable", f"did you mean {near[0]}?")
-            )
+            found.append(director.problem(str(name), "the role has no such variable", f"did you mean {near}?"))
     return found
 
 

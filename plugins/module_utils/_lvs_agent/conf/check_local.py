@@ -13,11 +13,12 @@ import ipaddress
 import stat
 import typing as t
 
+from ..spelling import nearest
 from . import address, model
 from .director import Director
 from .lexer import escaped_words
 from .merge import blocks
-from .problem import ERROR, WARNING, BadValue, Problem, nearest
+from .problem import ERROR, WARNING, BadValue, Problem
 from .quoting import split
 from .schema_lvs import REAL_SERVER
 from .validate import label

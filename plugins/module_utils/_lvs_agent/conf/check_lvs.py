@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ..spelling import nearest
 from . import address, model
 from .director import Director
 from .merge import Fields, blocks, fields
-from .problem import WARNING, BadValue, Problem, nearest
+from .problem import WARNING, BadValue, Problem
 from .schema_lvs import CHECKS, REAL_SERVER
 from .validate import label
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from ..spelling import nearest
 from . import model, values
 from .director import Director
-from .problem import WARNING, Problem, nearest
+from .problem import WARNING, Problem
 from .profile import FAST, PROFILES, SHORT_SKEW
 from .schema import PROFILE
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
+from ..spelling import nearest
 from . import address, model, values
 from .director import Director
-from .problem import BadValue, Problem, nearest
+from .problem import BadValue, Problem
 from .schema_lvs import METHODS
 
 READ_VARIABLES = ("real_server_mode", "real_server_vips", "real_server_gateway")

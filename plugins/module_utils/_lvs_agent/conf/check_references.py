@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ..spelling import nearest
 from . import model
 from .director import Director
 from .merge import blocks
-from .problem import Problem, nearest
+from .problem import Problem
 from .schema_lvs import REAL_SERVER
 from .validate import label
 

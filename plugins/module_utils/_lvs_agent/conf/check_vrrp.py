@@ -8,10 +8,11 @@ from __future__ import annotations
 import decimal
 import typing as t
 
+from ..spelling import nearest
 from . import address, model, values
 from .director import Director
 from .merge import fields
-from .problem import ERROR, WARNING, Problem, nearest
+from .problem import ERROR, WARNING, Problem
 
 Instance = t.Mapping[str, t.Any]
 _HIGHEST_V3 = decimal.Decimal("40.95")

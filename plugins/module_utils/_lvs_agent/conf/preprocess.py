@@ -14,10 +14,11 @@ import random
 import re
 import typing as t
 
+from ..spelling import nearest
 from . import lexer
 from .include import Includer
 from .lexer import LONGEST_LINE, Source
-from .problem import WARNING, BadValue, Position, nearest
+from .problem import WARNING, BadValue, Position
 from .tree import Builder, Statement
 from .words import OWN
 

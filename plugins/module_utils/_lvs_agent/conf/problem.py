@@ -6,13 +6,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing as t
 
 ERROR = "error"
 WARNING = "warning"
-_LONGEST = 64  # characters of a mistyped word that are compared
-_MOST_COMPARED = 1000  # names it is compared with
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -71,18 +68,6 @@ class Problem:
         advice = f"; {self.instead}" if self.instead else ""
         told = f"{'warning: ' if self.severity == WARNING else ''}{place}{': ' if place else ''}{self.what}{advice}"
         return told if self.position is None else f"{self.position}: {told}"
-
-
-def nearest(wrong: str, right: t.Iterable[str]) -> str:
-    """The advice for a mistyped word: its nearest correct spelling, or what there is to choose from."""
-    candidates = sorted(set(right)) if not isinstance(right, t.Sized) or len(right) <= _MOST_COMPARED else []
-    folded = {candidate.lower(): candidate for candidate in candidates}
-    found = difflib.get_close_matches(wrong[:_LONGEST].lower(), list(folded), n=1, cutoff=0.6)
-    if found:
-        return f"did you mean {folded[found[0]]}?"
-    if candidates and len(candidates) <= 16:
-        return "it can be " + ", ".join(candidates)
-    return ""
 
 
 def merged(problems: t.Iterable[Problem]) -> list[Problem]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ..spelling import nearest
 from . import typed, values
 from .include import Includer
 from .merge import Configuration, Fields
 from .places import Places
-from .problem import WARNING, BadValue, Problem, nearest
+from .problem import WARNING, BadValue, Problem
 from .schema import BLOCK_OF, VARIABLES
 from .tree import MOST_PROBLEMS, Statement, TooMuch
 from .validate import label

@@ -12,8 +12,9 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ..spelling import nearest
 from . import address
-from .problem import BadValue, nearest
+from .problem import BadValue
 from .syntax_routes import route, rule
 
 Words = list[str]

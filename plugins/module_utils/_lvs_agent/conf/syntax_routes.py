@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ..spelling import nearest
 from . import address
-from .problem import BadValue, nearest
+from .problem import BadValue
 
 Words = list[str]
 _TYPES = ("unicast", "local", "broadcast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat")

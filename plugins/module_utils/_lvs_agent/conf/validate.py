@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
+from ..spelling import nearest
 from . import raw, values
 from .merge import fields, items, merge
-from .problem import BadValue, Problem, nearest
+from .problem import BadValue, Problem
 from .schema import HOST_GLOBALS, HOST_INSTANCES, RAW_TEXT, VARIABLES
 from .schema_global import GLOBAL_DEFS
 from .schema_vrrp import VRRP_INSTANCE

@@ -9,9 +9,10 @@ import decimal
 import re
 import typing as t
 
+from ..spelling import nearest
 from . import address, syntax
 from .lexer import escaped_words
-from .problem import BadValue, nearest
+from .problem import BadValue
 from .quoting import quote, quote_escaped, split
 from .words import (
     ADDRESS,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Probing:
     """Which probes are due, and who answered: pure, the time is passed in, in seconds.
 
-    ``conflicts`` is the result: address -> MAC of who has it, or wants it. Addresses must be as inet_ntop(3) writes them.
+    ``conflicts`` is the result: address -> MAC of who has it, or wants it. Addresses are written as by inet_ntop(3).
     ``own_macs`` (six bytes each) are this host's, which do not count: another of its NICs may be on the same wire.
     """
 

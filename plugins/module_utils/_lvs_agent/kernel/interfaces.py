@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import socket
 
+from ..spelling import closest
 from .errors import InterfaceNotFound
 
 
@@ -18,10 +19,8 @@ def interface_names() -> list[str]:
 
 def missing_interface(name: str, existing: list[str]) -> str:
     """One sentence: there is no such interface, those that exist, and the nearest spelling if one is near."""
-    import difflib
-
-    near = difflib.get_close_matches(name, existing, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    near = closest(name, existing)
+    hint = f"; did you mean {near}?" if near else ""
     return f"there is no interface {name} here, only {', '.join(existing)}{hint}"
 
 

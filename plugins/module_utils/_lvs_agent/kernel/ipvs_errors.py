@@ -11,10 +11,11 @@ from __future__ import annotations
 import errno
 import socket
 
+from ..spelling import nearest
 from . import ipvs_types as types
 from .errors import KernelError
 from .ipvs_change import AddServer, AddService, Change, DeleteServer, EditServer, EditService
-from .ipvsadm import SCHEDULERS, STATES, nearest
+from .ipvsadm import SCHEDULERS, STATES
 from .netlink import NetlinkError
 
 _READ_AGAIN = "read the table again"

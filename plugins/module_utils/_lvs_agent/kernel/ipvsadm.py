@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from ..spelling import nearest
 from . import ipvs_types as types
 
 if TYPE_CHECKING:
@@ -65,15 +66,6 @@ def sched_flag_bits(sched_name: str, names: Iterable[str]) -> int:
             raise ValueError(f"{name!r} is no flag of scheduler {sched_name}; {nearest(name, known)}")
         bits |= known[name]
     return bits
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """What to use instead of a name that is not known: "did you mean …?" if one is near, else all of them."""
-    import difflib
-
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
 
 
 def place(addr: str, port: int) -> str:

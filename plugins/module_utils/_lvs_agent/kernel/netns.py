@@ -10,6 +10,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from ..spelling import closest
 from .errors import KernelError
 
 if TYPE_CHECKING:
@@ -94,10 +95,8 @@ def _missing(netns: str) -> str:
     names = namespace_names()
     if not names:
         return "there are none on this host; `ip netns add` makes one"
-    import difflib
-
-    near = difflib.get_close_matches(netns.rpartition("/")[2], names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    near = closest(netns.rpartition("/")[2], names)
+    hint = f"; did you mean {near}?" if near else ""
     return f"there are only {', '.join(names)}{hint}"
 
 
