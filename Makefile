@@ -55,8 +55,8 @@ $(LAB_VERBS:%=lab-%): lab-%: $(COLLECTION)
 	$(LAB_CLI) $* $(HOST) $(NIC) $(ARGS)
 
 ##@ Tests
-.PHONY: test test-fast lint docs-lint sanity importer molecule pytest unit integration bench
-test: lint docs-lint sanity importer molecule pytest ## all that CI runs, pytest last
+.PHONY: test test-fast lint docs-lint docs sanity importer molecule pytest unit integration bench
+test: lint docs-lint docs sanity importer molecule pytest ## all that CI runs, pytest last
 
 test-fast: lint unit ## lint and unit tests, under a minute
 
@@ -80,6 +80,9 @@ docs-lint: $(COLLECTION) ## the plugins' documentation and the changelog's fragm
 	$(PHASE) antsibull-docs $(TEST) antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck \
 	    --validate-collection-refs self .
 	$(PHASE) antsibull-changelog $(TEST) antsibull-changelog lint
+
+docs: $(COLLECTION) ## the pages of every module, filter and role: build/docs/html/index.html
+	$(PHASE) $@ $(TEST) scripts/docs
 
 sanity: ## ansible-test sanity over the built collection, without an ignore
 	$(PHASE) sanity $(TEST) scripts/sanity
