@@ -20,7 +20,7 @@ Site = tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]
 # keepalived looks for the interfaces a file names, so it runs in a network namespace that has them
 IN_NAMESPACE = """
 ip link set lo up
-for pair in "ens33 eth0" "ens37 eth1"; do
+for pair in "ens33 eth0" "ens37 eth1" "eth2 eth3" "eth0.0 eth0.1"; do
     ip link add "${pair% *}" type veth peer name "${pair#* }"
     ip link set "${pair% *}" up
     ip link set "${pair#* }" up

@@ -16,6 +16,7 @@ from .merge import fields
 from .problem import WARNING, Problem
 from .schema_global import GLOBAL_DEFS
 from .schema_lvs import VIRTUAL_SERVER
+from .settle import is_needless
 from .words import Block
 
 
@@ -30,6 +31,10 @@ def problems(director: Director) -> list[Problem]:
             )
             found.append(director.problem(where, "keepalived calls it deprecated", advice, WARNING))
         found += _instance(director, instance)
+    for group in director.configuration["vrrp_sync_group"]:
+        if is_needless(group):
+            where = f"vrrp_sync_group[{group.get('name')}].group"
+            found.append(director.problem(where, "a sync group of one instance does nothing", "remove it", WARNING))
     groups = model.groups_of(director.configuration)
     for where, server in director.servers():
         found += _zeros(director, VIRTUAL_SERVER, server, where)

@@ -183,7 +183,7 @@ def _family(director: Director, server: Server, real: Server, where: str) -> lis
 
 
 def _checks(director: Director, real: Server, where: str, marks: bool) -> list[Problem]:
-    found: list[Problem] = []
+    found = _dns_name(director, real, where)
     for word in CHECKS:
         if word.block is None or word.name not in real or word.block.find("connect_ip") is None:
             continue
@@ -205,6 +205,18 @@ def _checks(director: Director, real: Server, where: str, marks: bool) -> list[P
             if low is not None and high is not None and low > high:
                 what = f"{low} is above max_reply_length {high}"
                 found.append(director.problem(f"{where}.{word.name}.min_reply_length", what))
+    return found
+
+
+def _dns_name(director: Director, real: Server, where: str) -> list[Problem]:
+    """RFC 1035, 2.3.4: labels of 1 to 63 octets, 255 together; the root is a dot alone."""
+    found: list[Problem] = []
+    for check in blocks(real.get("DNS_CHECK")):
+        name = str(check.get("name", "."))
+        labels = name[:-1].split(".") if name.endswith(".") else name.split(".")
+        if name != "." and (len(name) > 255 or not all(0 < len(one) <= 63 for one in labels)):
+            what = "it is no DNS name: a part between dots is empty, longer than 63 characters, or all is above 255"
+            found.append(director.problem(f"{where}.DNS_CHECK.name", what))
     return found
 
 
