@@ -12,7 +12,8 @@ import pwd
 import shutil
 import subprocess
 
-from .conf.check_local import Account, Component, Interfaces
+from .conf.check_local import Interfaces
+from .conf.script import Account, Component
 
 _SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 

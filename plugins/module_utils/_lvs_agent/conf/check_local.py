@@ -3,46 +3,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a configuration needs of the machine that runs it: interfaces, networks of its VIPs, scripts and their users.
 
-Pure: the caller says what the machine has. A script is judged as keepalived's script security does it
-(keepalived.conf(5), "SCRIPTS"; its check of each part of the path), with the part and the permission named.
+Pure: the caller says what the machine has. How a script is judged is said in :mod:`.script`.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import stat
 import typing as t
 
 from ..spelling import nearest
 from . import address, model
 from .director import Director
-from .lexer import escaped_words
 from .merge import blocks
 from .problem import ERROR, WARNING, BadValue, Problem
-from .quoting import split
 from .schema_lvs import REAL_SERVER
+from .script import DEFAULT_USER, Account, Component, command_line, fault, open_to_all, unsafe
 from .validate import label
 
 Interfaces = t.Mapping[str, t.Sequence[str]]  # name -> "ADDRESS/LENGTH" of each of its addresses
-_DEFAULT_USER = "keepalived_script"  # keepalived takes it when it exists, else root
-
-
-class Account(t.NamedTuple):
-    """A user and a group, by number."""
-
-    uid: int
-    gid: int
-
-
-class Component(t.NamedTuple):
-    """One part of a path: the path up to it, and its mode (as in stat(2)) and owners; no mode, it is not there."""
-
-    path: str
-    mode: int | None
-    uid: int = 0
-    gid: int = 0
-
-
 AccountOf = t.Callable[[str, str], t.Optional[Account]]
 CommandOf = t.Callable[[str], list[Component]]
 
@@ -163,14 +141,10 @@ def _script(director: Director, script: _Script, account: AccountOf, command: Co
     """What keeps one command from being run, or lets others change what is run."""
     where, said, owner = script
     try:
-        words = escaped_words(said)
-        if said.startswith('"'):
-            owner = " ".join(words[1:]) or owner
-            words = escaped_words(words[0])
-        user, group = ([*split(owner), "", ""])[:2]
-    except (BadValue, IndexError):
+        words, user, group = command_line(said, owner)
+    except BadValue:
         return []  # reading has told
-    runs_as = account(user or _DEFAULT_USER, group) or (None if user else Account(0, 0))
+    runs_as = account(user or DEFAULT_USER, group) or (None if user else Account(0, 0))
     if runs_as is None:
         what = f"this machine has no user {user}" + (f" or no group {group}" if group else "")
         return [director.problem(where, what, "make the user, or write another")]
@@ -179,53 +153,19 @@ def _script(director: Director, script: _Script, account: AccountOf, command: Co
     parts = command(words[0])
     if not parts:
         return [director.problem(where, f"there is no command {words[0]} on this machine", "write its whole path")]
-    fault = _fault(parts, runs_as)
-    if fault:
-        return [director.problem(where, fault[0], fault[1])]
-    unsafe = [one for one in map(_unsafe, parts) if one] if runs_as.uid == 0 else []
-    if not unsafe:
+    wrong = fault(parts, runs_as)
+    if wrong:
+        return [director.problem(where, *wrong)]
+    open_parts = [one for one in map(open_to_all, parts) if one]
+    if open_parts:
+        what = f"{words[0]} would run whatever anybody puts there: {open_parts[0]}"
+        return [director.problem(where, what, "lvs-agent refuses to run it; take that permission away")]
+    unsafe_parts = [one for one in map(unsafe, parts) if one] if runs_as.uid == 0 else []
+    if not unsafe_parts:
         return []
     secure = model.is_on(director.configuration["global_defs"].get("enable_script_security"))
-    what = f"{words[0]} runs as root, and others can change it: {unsafe[0]}"
+    what = f"{words[0]} runs as root, and others can change it: {unsafe_parts[0]}"
     if secure:
         return [director.problem(where, what, "keepalived disables it; take that permission away")]
     advice = "take that permission away, or let another user run it (script_user)"
     return [director.problem(where, what, advice, WARNING)]
-
-
-def _fault(parts: t.Sequence[Component], runs_as: Account) -> tuple[str, str] | None:
-    """Why the command cannot be run: (what, instead)."""
-    last = parts[-1]
-    if last.mode is None:
-        return f"{last.path} does not exist on this machine", "install it, or correct the path"
-    if not stat.S_ISREG(last.mode):
-        return f"{last.path} is not a file", "write the path of a program"
-    for part in parts:
-        if not _may_execute(part, runs_as):
-            bits = f"its mode is {stat.S_IMODE(part.mode or 0):04o}, its owner {part.uid}, its group {part.gid}"
-            verb = "run" if part is last else "enter"
-            return f"user {runs_as.uid} may not {verb} {part.path}: {bits}", f"chmod a+x {part.path}"
-    return None
-
-
-def _may_execute(part: Component, runs_as: Account) -> bool:
-    mode = part.mode or 0
-    if runs_as.uid == 0:
-        return stat.S_ISDIR(mode) or bool(mode & 0o111)
-    if part.uid == runs_as.uid:
-        return bool(mode & stat.S_IXUSR)
-    return bool(mode & (stat.S_IXGRP if part.gid == runs_as.gid else stat.S_IXOTH))
-
-
-def _unsafe(part: Component) -> str:
-    """Who but root can change this part of a path, as keepalived's script security sees it; "" for nobody."""
-    mode = part.mode or 0
-    if part.uid:
-        return f"{part.path} belongs to user {part.uid}"
-    if stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
-        return ""  # in a sticky directory everybody has only their own files
-    if mode & stat.S_IWOTH:
-        return f"everybody may write {part.path} (mode {stat.S_IMODE(mode):04o})"
-    if mode & stat.S_IWGRP and part.gid:
-        return f"group {part.gid} may write {part.path} (mode {stat.S_IMODE(mode):04o})"
-    return ""
