@@ -33,6 +33,7 @@ TEXTS = {
     "comment sign in quotes": BLOCK % 'random_seed "a # ! b"',
     "quotes": BLOCK % 'random_seed "a  b"',
     "quoted braces": BLOCK % 'random_seed "a { b }"',
+    "begin of a parameter in quotes": BLOCK % 'random_seed "${" "a ${b}"',
     "quote in a word": BLOCK % 'random_seed a"b c"d',
     "single quotes": BLOCK % "random_seed 'a b'",
     "backslash": BLOCK % "random_seed a\\b",

@@ -74,7 +74,7 @@ def test_the_sites_are_read_back(name: str, site: Callable[[str], Any]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
 def test_any_command_line(text: str) -> None:
-    assume(text.strip())
+    assume(text.strip() and not text.strip().startswith('"'))  # that is a command line in quotes, with a user after it
     try:
         written = render({**merge({}), "global_defs": {"startup_script": text.strip()}})
     except ConfigurationError:

@@ -8,7 +8,6 @@ Pure: the files that a raw line includes are on the director, and not looked at.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 from .director import Director
@@ -17,8 +16,6 @@ from .merge import blocks, items
 from .problem import ERROR, WARNING, ConfigurationError, Problem
 from .read import AGENT, KEEPALIVED, read_text
 from .render import render
-
-_NAME = "keepalived.conf as rendered"
 
 
 def problems(director: Director) -> list[Problem]:
@@ -32,13 +29,12 @@ def problems(director: Director) -> list[Problem]:
     engine = AGENT if director.variables.get("director_engine") == AGENT else KEEPALIVED
     text = "\n".join("" if _includes(line) else line for line in lines)
     found: list[Problem] = []
-    for problem in read_text(text, _NAME, ids=[director.name], engine=engine, environment={}).problems:
+    for problem in read_text(text, ids=[director.name], engine=engine, environment={}).problems:
         if problem.severity == ERROR and problem.position is not None:
             said = lines[problem.position.line - 1].strip()
             what = f"lvs-agent refuses the raw line {said!r}: {problem.what}"
             severity = ERROR if engine == AGENT else WARNING
-            whose = (director.name,)
-            found.append(dataclasses.replace(problem, what=what, severity=severity, hosts=whose))
+            found.append(director.problem(problem.where, what, problem.instead, severity))
     return found
 
 

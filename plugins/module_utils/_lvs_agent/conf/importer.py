@@ -44,14 +44,29 @@ class Imported:
     notes: list[str]
     problems: list[Problem]
 
+    def plain(self) -> Fields:
+        """As JSON has it, for a way between hosts; a good import only."""
+        comments = [[list(path), lines] for path, lines in self.comments.items()]
+        return {"configuration": self.configuration, "comments": comments, "notes": self.notes}
+
+    @classmethod
+    def from_plain(cls, name: str, given: t.Mapping[str, t.Any]) -> Imported:
+        """The way back."""
+        comments = {tuple(path): list(lines) for path, lines in given["comments"]}
+        return cls(name, dict(given["configuration"]), comments, list(given["notes"]), [])
+
     @property
     def is_good(self) -> bool:
         """There is no error in the file."""
         return all(problem.severity != ERROR for problem in self.problems)
 
 
-def import_tree(name: str, tree: Tree, keep_unknown: bool = False) -> Imported:
-    """The file of the director ``name``, parsed with that name as its id.
+def import_tree(
+    name: str, tree: Tree, ids: t.Collection[str], keep_unknown: bool = False, check: bool = True
+) -> Imported:
+    """The file of the director ``name``, parsed for these ``ids``.
+
+    ``check``: what the checks call an error is one here too; else only what cannot be read is.
 
     ``keep_unknown``: a keyword that the schema does not have is kept as a ``raw`` line, not an error.
     """
@@ -59,11 +74,11 @@ def import_tree(name: str, tree: Tree, keep_unknown: bool = False) -> Imported:
     raws = _Raws(keep_unknown, notes)
     statements = [one for one in tree.statements if not raws.taken(one)]
     parsed = read_tree(dataclasses.replace(tree, statements=statements), KEEPALIVED)
-    found = Imported(name, parsed.configuration, {}, notes, file_problems(parsed))
+    found = Imported(name, parsed.configuration, {}, notes, file_problems(parsed) if check else parsed.problems)
     if not found.is_good:
         return found
     trails = Trails(parsed.configuration, parsed.places)
-    beside = remarks(parsed.sources.values(), statements, [name])
+    beside = remarks(parsed.sources.values(), statements, ids)
     raws.skipped(beside.skipped)
     raws.into(trails)
     configuration = _written_out(parsed, notes)

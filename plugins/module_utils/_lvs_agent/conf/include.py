@@ -130,6 +130,16 @@ class Includer:
         return data.decode("utf-8", "surrogateescape")
 
 
+
+class Alone(Includer):
+    """For a text whose files are on another machine: none is opened here."""
+
+    def include(self, word: str, pattern: str, where: Position, reader: Reader) -> None:
+        """Note that the line cannot be followed."""
+        what = f"{word} {pattern} cannot be followed from here"
+        self._builder.problem(where, what, "read the file where the files that it includes are")
+
+
 def _strict(pattern: str, from_braces: bool, level: t.Collection[str]) -> bool:
     """It is an error, not only worth a warning, when this pattern matches nothing."""
     if from_braces and "brace_match" in level:

@@ -6,25 +6,35 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import typing as t
 
 from . import model, yaml_text
 from .merge import merge
+from .problem import BadValue
 from .site import Site
 
 GROUP_FILE = "group_vars/directors.yml"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _SECRETS = re.compile(r"^\s*(?:- )?(auth_pass|key): ", re.MULTILINE)
 
 
 def files(site: Site, addresses: t.Mapping[str, str] | None = None) -> dict[str, str]:
     """Path in the inventory -> text: ``hosts.yml``, the group's variables, each host's.
 
-    ``addresses`` are those by which the hosts are reached, over those that the files tell.
+    ``addresses`` are those by which the hosts are reached, over those that the files tell. Raises :class:`BadValue`
+    for a host's name that cannot be one.
     """
+    for name in site.hosts:
+        check_name(name)
     hosts = {name: {"ansible_host": at} for name, at in {**site.addresses, **(addresses or {})}.items()}
     listed = {name: hosts.get(name, {}) for name in site.hosts}
-    head = ["The directors are reached, and send VRRP, by ansible_host; where it is missing, write the host's address."]
-    head += [f"NOTE {note}" for note in site.notes]
+    head = ["The directors are reached, and send VRRP, by ansible_host."]
+    if not all(listed.values()):
+        head.append("It is missing where no file tells it: write the host's address.")
+    for note in site.notes:
+        first, *more = textwrap.wrap(note, 110)
+        head += [f"- {first}", *(f"  {line}" for line in more)]
     found = {"hosts.yml": yaml_text.document({"directors": {"hosts": listed}}, {(): head}) + _suggestion(site)}
     found[GROUP_FILE] = yaml_text.document(site.group, {**site.comments, (): _header(site.comments, site.group)})
     for name, variables in site.hosts.items():
@@ -32,6 +42,12 @@ def files(site: Site, addresses: t.Mapping[str, str] | None = None) -> dict[str,
         text = yaml_text.document(variables, {**comments, (): _header(comments, variables)})
         found[f"host_vars/{name}.yml"] = text
     return found
+
+
+def check_name(name: str) -> None:
+    """Raise :class:`BadValue` when an inventory cannot have a host of this name, and a file for it."""
+    if not _NAME.match(name):
+        raise BadValue(f"{name!r} cannot be the name of a host", "write letters, digits, dots, - and _")
 
 
 def has_secrets(text: str) -> bool:

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import typing as t
 
-from .include import MOST_BYTES, Includer
+from .include import MOST_BYTES, Alone, Includer
 from .lexer import Source
 from .preprocess import Preprocessor
 from .problem import Position, Problem
@@ -35,8 +35,9 @@ def parse_text(
     name: str = "keepalived.conf",
     ids: t.Collection[str] = (),
     environment: t.Mapping[str, str] | None = None,
+    alone: bool = False,
 ) -> Tree:
-    """The tree of a text; files it includes are looked for in the present directory."""
+    """The tree of a text; files it includes are looked for in the present directory, or refused if it is ``alone``."""
 
     def start(includer: Includer, reader: Preprocessor) -> None:
         if len(text) > MOST_BYTES:
@@ -44,16 +45,17 @@ def parse_text(
         source = includer.sources[name] = Source(name, text)
         reader.read(source)
 
-    return _parse(ids, environment, start)
+    return _parse(ids, environment, start, Alone if alone else Includer)
 
 
 def _parse(
     ids: t.Collection[str],
     environment: t.Mapping[str, str] | None,
     start: t.Callable[[Includer, Preprocessor], None],
+    includer_class: type[Includer] = Includer,
 ) -> Tree:
     builder = Builder()
-    includer = Includer(builder)
+    includer = includer_class(builder)
     reader = Preprocessor(builder, includer, ids, os.environ if environment is None else environment)
     try:
         start(includer, reader)

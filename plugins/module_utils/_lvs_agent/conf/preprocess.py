@@ -31,6 +31,7 @@ _PLAIN = re.compile(r"[ \t]*((?!include)[A-Za-z0-9_./:*+-][A-Za-z0-9_./:,%+=*^<>
 _BLANKS = " \t\r\f\v"
 _DEFINITION = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)=[ \t]*(.*)\Z", re.DOTALL)
 _USE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)((?: +[A-Za-z0-9_]+)*)\}|([A-Za-z_][A-Za-z0-9_]*)(?=[ \t,)]|\Z))")
+_QUOTED = re.compile(r'"[^"]*"')
 _MISUSE = re.compile(r"\$\{[^}\"]*\}?")
 _SEQUENCE = re.compile(r"~SEQ(x?)[ \t]*\(([^()]*)\)[ \t]*(.*)\Z", re.DOTALL)
 _LIST = re.compile(r"~LST[ \t]*\(([^()]*)\)[ \t]*(.*)\Z", re.DOTALL)
@@ -298,7 +299,7 @@ class Preprocessor:
     def _unknown(self, line: Line, text: str) -> None:
         """Complain of a ``${…}`` nobody defined: keepalived takes its braces for a block's."""
         for match in _MISUSE.finditer(text):
-            if lexer.brace(text[: match.end()]) >= 0:
+            if lexer.brace(_QUOTED.sub(_blanked, text)[match.start() : match.end()]) >= 0:
                 said = match.group()
                 known = ["_PWD", "_INSTANCE", "_RANDOM", "_HASH", "_BANG", "_ENV", *self._parameters]
                 advice = nearest(said.strip("${} "), known)
@@ -359,6 +360,10 @@ class Preprocessor:
                 what = f"~LST has {len(names)} names and the values {', '.join(row)}"
                 raise BadValue(what, "write a value for each name")
         return [_named(name) for name in names], rows, match.group(2)
+
+
+def _blanked(match: re.Match[str]) -> str:
+    return " " * len(match.group())
 
 
 def _named(name: str) -> str:

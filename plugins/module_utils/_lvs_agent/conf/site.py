@@ -56,6 +56,11 @@ def split(directors: t.Sequence[Imported]) -> Site:
     own: dict[str, dict[Path, list[str]]] = {one.name: {} for one in directors}
     for one in directors:
         _place(one, group, hosts[one.name], common, own[one.name])
+    heads = [own[one.name].get((), []) for one in directors]
+    if heads[0] and all(head == heads[0] for head in heads):
+        common[()] = heads[0]
+        for one in directors:
+            del own[one.name][()]
     return Site(group, hosts, common, own, _addresses(directors), list(dict.fromkeys(notes)))
 
 
@@ -151,7 +156,7 @@ def _place(
 def _found(path: Path, mine: dict[Path, Path], shared: dict[Path, Path]) -> tuple[bool, dict[Path, Path], Path]:
     """Where a path of the configuration went, or the nearest block around it; the file when there is none."""
     for end in range(len(path), 0, -1):
-        for places in (mine, shared) if end == len(path) else (shared, mine):
+        for places in (shared, mine):
             if path[:end] in places:
                 return True, places, places[path[:end]]
     return False, mine, ()
