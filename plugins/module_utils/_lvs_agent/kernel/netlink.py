@@ -37,6 +37,10 @@ NLM_F_MULTI = 0x02
 NLM_F_ACK = 0x04
 NLM_F_DUMP_INTR = 0x10
 NLM_F_DUMP = 0x300
+NLM_F_REPLACE = 0x100
+NLM_F_EXCL = 0x200
+NLM_F_CREATE = 0x400
+NLM_F_APPEND = 0x800
 _NLM_F_CAPPED = 0x100
 _NLM_F_ACK_TLVS = 0x200
 
@@ -278,13 +282,17 @@ class NetlinkSocket:
         """Close the socket; a second call does nothing."""
         self._sock.close()
 
-    def request(self, kind: int, payload: bytes, subject: str, parse: Callable[[bytes], T]) -> list[T]:
+    def request(
+        self, kind: int, payload: bytes, subject: str, parse: Callable[[bytes], T], flags: int = 0
+    ) -> list[T]:
         """Send one message and return what ``parse`` makes of each answer before the acknowledgement, often none.
+
+        ``flags`` are those of the kind of request, as NLM_F_CREATE for what makes something.
 
         Raises NetlinkError, also when ``parse`` raises MalformedMessage. After ENOBUFS or ETIMEDOUT the acknowledgement
         is lost: whether the request was carried out is unknown until the state is read again.
         """
-        seq = self._send(kind, NLM_F_ACK, payload, subject)
+        seq = self._send(kind, NLM_F_ACK | flags, payload, subject)
         answers: list[T] = []
         while True:
             for message in self._receive(subject):

@@ -20,7 +20,6 @@ from .interfaces import interface_names, require_interface
 from .rtnl_types import NEIGHBOUR_STATES, TABLE_MAIN, Link, Neighbour, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
 _IFF_UP, _IFF_NOARP, _IFF_LOWER_UP = 0x1, 0x80, 0x10000
@@ -141,7 +140,7 @@ class Rtnl:
             "prefixlen": address.prefixlen,
         }
         subject = f"deleting {address} from {interface}"
-        with contextlib.nullcontext() if address.is_ipv6 else _secondaries_stay(interface):
+        with contextlib.nullcontext() if address.is_ipv6 else sysctl.secondaries_stay(interface):
             self._change(subject, self._ipr.addr, "del", arguments, gone=(errno.EADDRNOTAVAIL,))
 
     def set_up(self, interface: str) -> None:
@@ -211,20 +210,6 @@ def _interface_gone(number: int, subject: str) -> InterfaceNotFound:
     """The error for an interface that was removed, or renamed, between looking and changing."""
     names = ", ".join(interface_names())
     return InterfaceNotFound(number, subject, f"the interface has just been removed; now there are only {names}")
-
-
-@contextlib.contextmanager
-def _secondaries_stay(interface: str) -> Iterator[None]:
-    """Keep the kernel from deleting an IPv4 network's other addresses with its first one (ip-sysctl.rst)."""
-    own = sysctl.conf_key(interface, "promote_secondaries")
-    if sysctl.read(own) != "0" or sysctl.read(sysctl.conf_key("all", "promote_secondaries")) != "0":
-        yield
-        return
-    sysctl.write(own, "1")
-    try:
-        yield
-    finally:
-        sysctl.write(own, "0")
 
 
 def _route_request(route: Route) -> dict[str, Any]:

@@ -9,13 +9,14 @@ in the dotted spelling the dot of an interface's name cannot be told from a sepa
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from .errors import KernelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     Key = tuple[str, ...]
 
@@ -88,6 +89,23 @@ def write(key: Key, value: str) -> None:
             os.close(descriptor)
     except OSError as error:
         raise SysctlError(error.errno or 0, path, f"setting it to {value} failed; {_advice(key)}") from error
+
+
+@contextlib.contextmanager
+def secondaries_stay(interface: str) -> Iterator[None]:
+    """Keep the kernel from deleting an IPv4 network's other addresses with its first one (ip-sysctl.rst).
+
+    Raises SysctlError.
+    """
+    own = conf_key(interface, "promote_secondaries")
+    if read(own) != "0" or read(conf_key("all", "promote_secondaries")) != "0":
+        yield
+        return
+    write(own, "1")
+    try:
+        yield
+    finally:
+        write(own, "0")
 
 
 def _advice(key: Key) -> str:

@@ -220,7 +220,7 @@ class Plan:
     """Everything a VRRP process does, and how it runs.
 
     ``garp_interval`` and ``gna_interval`` are nanoseconds between two gratuitous ARPs, or neighbour adverts, on one
-    interface. ``cpus`` is empty for any.
+    interface. ``rlimit_rttime_us`` is 0 for no limit, ``cpus`` empty for any.
     """
 
     instances: tuple[InstancePlan, ...] = ()
@@ -229,8 +229,6 @@ class Plan:
     gna_interval: int = 0
     rt_priority: int = 50
     rlimit_rttime_us: int = 0
-    nice: int = 0
     cpus: tuple[int, ...] = ()
-    no_swap: bool = True
     log_unknown_vrids: bool = False
     disable_local_igmp: bool = False

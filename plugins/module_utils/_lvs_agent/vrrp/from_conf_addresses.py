@@ -1,0 +1,77 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lines of ``virtual_ipaddress`` and ``virtual_ipaddress_excluded`` -> what the kernel is to hold; pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from ..conf import address
+from ..conf.problem import BadValue
+from ..kernel.addresses import SCOPES
+from .plan import Holding
+
+# keepalived's "no broadcast address" (keepalived.conf(5), static_ipaddress)
+_NO_BROADCAST = "-"
+_FLAGS = {
+    "home": "home",
+    "mngtmpaddr": "mngtmpaddr",
+    "noprefixroute": "noprefixroute",
+    "autojoin": "autojoin",
+    "use_vmac": "on_vmac",
+}
+
+
+def scope_number(text: str) -> int:
+    """A scope's name or number as the kernel's number."""
+    return SCOPES[text] if text in SCOPES else int(text)
+
+
+def holding(words: list[str], interface: str, *, vmac: bool) -> Holding:
+    """One line; ``interface`` is the instance's, on whose virtual MAC interface it goes when there is one.
+
+    Without a prefix length the address is a whole host's, as in keepalived. Raises BadValue.
+    """
+    at, prefixlen = address.interface(words[0])
+    found: dict[str, Any] = {"on_vmac": vmac}
+    rest = words[1:]
+    while rest:
+        option = rest.pop(0)
+        if option in _FLAGS:
+            found[_FLAGS[option]] = True
+        elif option == "no_track":
+            found["tracked"] = False
+        elif option != "-nodad":
+            # duplicate address detection is off in any case: a VIP must serve at once
+            _take(found, option, rest.pop(0), address.interface(words[0]))
+    if "interface" in found and "use_vmac" not in words:
+        found["on_vmac"] = False
+    return Holding(**{"interface": interface, "address": at.packed, "prefixlen": prefixlen, **found})
+
+
+def _take(found: dict[str, Any], option: str, value: str, own: tuple[address.Address, int]) -> None:
+    if option == "dev":
+        found["interface"] = value
+    elif option == "label":
+        found["label"] = value if own[0].version == 4 else ""
+    elif option == "scope":
+        found["scope"] = scope_number(value)
+    elif option == "preferred_lft":
+        found["preferred_lft"] = None if value == "forever" else int(value)
+    elif option == "peer":
+        at, length = address.interface(value)
+        found["peer"], found["prefixlen"] = at.packed, length
+    elif option in ("brd", "broadcast"):
+        found["broadcast"] = _broadcast(value, own)
+    else:
+        raise BadValue(f"{option!r} is not an option of a virtual address")
+
+
+def _broadcast(value: str, own: tuple[address.Address, int]) -> bytes:
+    if value == _NO_BROADCAST or own[0].version == 6:
+        return b""
+    if value == "+":
+        return ipaddress.ip_network(f"{own[0]}/{own[1]}", strict=False).broadcast_address.packed
+    return address.parse(value).packed
