@@ -5,6 +5,10 @@
 
 Exit status: 0, no errors; 1, warnings and --strict; 2, wrong usage; 5, errors (as keepalived -t has it), which
 a file that cannot be read is too.
+
+With --json: {"files": [name], "errors": number, "warnings": number, "problems": [{"file", "line", "column",
+"severity", "where", "what", "instead", "also": [{"file", "line", "column"}]}]}; file, line and column are null where
+a finding has no place, "also" are the places in the other files of a comparison.
 """
 
 from __future__ import annotations
@@ -95,14 +99,22 @@ def run(arguments: argparse.Namespace) -> int:
         one.problems += read.file_problems(one.parsed)
         if arguments.local and number < len(arguments.files):
             one.problems += _local(one.parsed)
+    between: list[Problem] = []
     if arguments.compare:
-        names = [f"{path} ({one})" if files.count(path) > 1 else path for path, one in zip(files, ids)]
-        checked[0].problems += compare({name: one.parsed for name, one in zip(names, checked)})
-    _write(_json(checked) if arguments.json else _text(checked, sys.stdout.isatty()))
-    found = {problem.severity for one in checked for problem in one.problems}
+        between = compare({name: one.parsed for name, one in zip(_names(files, ids), checked)})
+    _write(_json(checked, between) if arguments.json else _text(checked, between, sys.stdout.isatty()))
+    found = {problem.severity for problem in (*between, *(each for one in checked for each in one.problems))}
     if ERROR in found:
         return BAD
     return DOUBTFUL if found and arguments.strict else GOOD
+
+
+def _names(files: t.Sequence[str], ids: t.Sequence[str]) -> list[str]:
+    """What messages call the files of a comparison; one file can be that of both directors, with an id for each."""
+    names = [f"{path} ({one})" if files.count(path) > 1 else path for path, one in zip(files, ids)]
+    return [
+        f"{name}, {number} of {len(names)}" if names.count(name) > 1 else name for number, name in enumerate(names, 1)
+    ]
 
 
 @dataclasses.dataclass
@@ -113,8 +125,11 @@ class _Checked:
     parsed: Parsed
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
-    def count(self, severity: str) -> int:
-        return sum(problem.severity == severity for problem in self.problems)
+
+def _count(problems: t.Sequence[Problem]) -> str:
+    """How many errors and warnings, in words."""
+    found = [(severity, sum(one.severity == severity for one in problems)) for severity in (ERROR, WARNING)]
+    return ", ".join(_counted(number, severity) for severity, number in found)
 
 
 def _local(parsed: Parsed) -> list[Problem]:
@@ -129,15 +144,19 @@ def _sources(checked: t.Sequence[_Checked]) -> dict[str, Source]:
     return {name: source for one in checked for name, source in one.parsed.sources.items()}
 
 
-def _text(checked: t.Sequence[_Checked], coloured: bool) -> t.Iterator[str]:
+def _text(checked: t.Sequence[_Checked], between: t.Sequence[Problem], coloured: bool) -> t.Iterator[str]:
     """The findings for people: as compilers write them, with excerpts."""
     sources = _sources(checked)
     left = _MOST_EXCERPTS
-    for one in checked:
-        for problem in one.problems:
+    groups = [(one.problems, f"{visible(one.path)}: {_count(one.problems)} ({_read(one.parsed)})") for one in checked]
+    if between:
+        names = " and ".join(visible(one.path) for one in checked)
+        groups.append((list(between), f"{names}: {_count(between)} between them"))
+    for problems, verdict in groups:
+        for problem in problems:
             left -= 1
             yield from _told(problem, sources if left >= 0 else {}, coloured)
-        yield f"{visible(one.path)}: {_verdict(one)}"
+        yield verdict
 
 
 def _told(problem: Problem, sources: t.Mapping[str, Source], coloured: bool) -> t.Iterator[str]:
@@ -160,27 +179,24 @@ def _told(problem: Problem, sources: t.Mapping[str, Source], coloured: bool) -> 
         yield f"{'':6} = {visible(problem.instead)}"
 
 
-def _verdict(one: _Checked) -> str:
-    """The last line about a file: how much was found, and how much was read, so that nobody checks an empty one."""
-    configuration = one.parsed.configuration
-    read_blocks = [
-        _counted(len(configuration[key]), key)
-        for key in ("vrrp_instance", "virtual_server", "vrrp_script")
-        if configuration[key]
-    ]
-    found = [_counted(one.count(ERROR), "error"), _counted(one.count(WARNING), "warning")]
-    return f"{', '.join(found)} ({', '.join(read_blocks) or 'neither vrrp_instance nor virtual_server'})"
+def _read(parsed: Parsed) -> str:
+    """What there was to check, so that nobody takes an empty file for a good one."""
+    keys = [key for key in ("vrrp_instance", "virtual_server", "vrrp_script") if parsed.configuration[key]]
+    found = ", ".join(_counted(len(parsed.configuration[key]), key) for key in keys)
+    return found or "neither vrrp_instance nor virtual_server"
 
 
 def _counted(number: int, name: str) -> str:
+    """A number of things, in words."""
     return f"{number or 'no'} {name}{'' if number == 1 else 's'}"
 
 
-def _json(checked: t.Sequence[_Checked]) -> t.Iterator[str]:
+def _json(checked: t.Sequence[_Checked], between: t.Sequence[Problem]) -> t.Iterator[str]:
     """The findings for programs."""
-    found = [_fields(problem) for one in checked for problem in one.problems]
-    files = [{"file": one.path, "errors": one.count(ERROR), "warnings": one.count(WARNING)} for one in checked]
-    yield json.dumps({"files": files, "problems": found}, indent=1)
+    problems = [*(problem for one in checked for problem in one.problems), *between]
+    counted = {f"{name}s": sum(one.severity == name for one in problems) for name in (ERROR, WARNING)}
+    found = [_fields(problem) for problem in problems]
+    yield json.dumps({"files": [one.path for one in checked], **counted, "problems": found}, indent=1)
 
 
 def _fields(problem: Problem) -> dict[str, t.Any]:

@@ -53,7 +53,12 @@ class _Finding(t.NamedTuple):
 
 
 def _problem(holders: t.Sequence[Holder], at: Holder, word: str, finding: _Finding) -> Problem:
-    """A finding on a word of several directors' instances; ``at`` is the one whose variable is named."""
+    """A finding on a word of several directors' instances.
+
+    ``at`` is the one whose variable is named; of files it is the first one, which is the one being checked.
+    """
+    if holders[0][0].places is not None:
+        at = holders[0]
     director, instance = at
     positions: list[Position] = []
     for one in (at, *(holder for holder in holders if holder is not at)):

@@ -91,14 +91,16 @@ def _pools(holders: t.Sequence[Holder]) -> list[Problem]:
     found: list[Problem] = []
     if odd:
         listed = [
-            f"{label(REAL_SERVER, dict(zip(('ip', 'port'), key)), 0)} is in "
+            f"{label(REAL_SERVER, dict(zip(('ip', 'port'), key)), 0)} is on "
             + " and ".join(holder[0].name for holder, pool in zip(holders, pools) if key in pool)
+            + " only"
             for key in odd[:_MOST_LISTED]
         ]
         listed += [f"and {len(odd) - _MOST_LISTED} more differ"] if odd[_MOST_LISTED:] else []
         own = [next((pool[key][0] for key in odd if key in pool), None) for pool in pools]
         places = [(holder[0], path or holder[1]) for holder, path in zip(holders, own)]
-        found.append(_between(places, f"the real servers differ: {'; '.join(listed)} only", "list the same", WARNING))
+        what = f"the real server {'; '.join(listed)}"
+        found.append(_between(places, what, "list the same on all directors", WARNING))
     for key in sorted(common):
         weights = [pool[key][1] for pool in pools]
         if len(set(weights)) > 1 and len(found) < _MOST_LISTED:

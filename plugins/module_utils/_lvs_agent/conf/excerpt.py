@@ -16,7 +16,7 @@ WIDEST = 100  # columns of an excerpt
 _BEFORE = 40  # columns shown before the word of a line that has to be cut
 _TAB = 8
 _CUT = "..."
-_WORD = re.compile(r'"[^"]*"?|[{}]|[^\s"{}#!]+')
+_WORD = re.compile(r'"[^"]*"?|(?:\$\{[^{}]*\}|[^\s"{}#!])+|[{}]')
 _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 

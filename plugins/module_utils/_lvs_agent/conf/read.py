@@ -94,7 +94,17 @@ def file_problems(parsed: Parsed) -> list[Problem]:
     found: list[Problem] = []
     for check in (check_vrrp, check_lvs, check_references, check_file, check_danger):
         found += check.problems(director)
-    return _sorted([*parsed.problems, *(parsed.places.with_position(problem) for problem in found)])
+    return _sorted(_causes([*parsed.problems, *(parsed.places.with_position(problem) for problem in found)]))
+
+
+def _causes(problems: t.Sequence[Problem]) -> list[Problem]:
+    """Without the errors that only follow from a line whose words could not be told apart."""
+
+    def line(problem: Problem) -> tuple[str, int] | None:
+        return None if problem.position is None else (problem.position.file, problem.position.line)
+
+    broken = {line(one) for one in problems if one.severity == ERROR and not one.where} - {None}
+    return [one for one in problems if not one.where or line(one) not in broken]
 
 
 def _sorted(problems: t.Iterable[Problem]) -> list[Problem]:

@@ -232,6 +232,8 @@ class Reading:
                 other = _REQUIRED.get(word.name, "")
                 if block.name == "vrrp_instance" and other in found:
                     continue
+                if any(child.words[0] in (word.name, *word.aliases) for child in statement.children or ()):
+                    continue  # it is there, and what is wrong with it was told
                 self._problem(
                     trail, statement, f"{word.name} is missing", f"write {word.name} and {values.expected(word)}"
                 )
