@@ -22,7 +22,8 @@ def from_keepalived(
     keep_unknown: bool = False,
 ) -> dict[str, Any]:
     """A site's directors and their files -> its inventory variables."""
-    if not isinstance(files, Mapping) or not files:
+    texts: Any = files  # Ansible gives anything
+    if not isinstance(texts, Mapping) or {isinstance(one, (str, Mapping)) for one in texts.values()} != {True}:
         raise AnsibleFilterError("from_keepalived takes a mapping from a director's name to the text of its file")
     directors = [_imported(str(name), given, keep_unknown) for name, given in files.items()]
     problems = [str(problem) for one in directors if not one.is_good for problem in one.problems]

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from generated_conf import configuration
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from _lvs_agent.conf import inventory
+from _lvs_agent.conf import argspec, inventory
 from _lvs_agent.conf.importer import Imported, import_tree
 from _lvs_agent.conf.merge import merge
 from _lvs_agent.conf.parser import parse_file, parse_text
@@ -34,7 +35,11 @@ class Loader(yaml.SafeLoader):
     """YAML as Ansible reads it."""
 
 
-Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+def unsafe(loader: Loader, node: yaml.ScalarNode) -> Any:
+    return loader.construct_scalar(node)
+
+
+Loader.add_constructor("!unsafe", unsafe)
 
 
 def imported(name: str, text: str, **how: Any) -> Imported:
@@ -264,6 +269,17 @@ def test_directors_that_differ() -> None:
     } - {"director_host_global_defs"}
     assert [note for note in found.notes if note.startswith("virtual_server: lvs01, lvs02 differ in 192.168.1.100:80;")]
     assert [note for note in found.notes if note.startswith("vrrp_instance: lvs01, lvs02 differ in VI_1, VI_2;")]
+
+
+def test_several_checks_of_a_kind_are_a_list() -> None:
+    check = "        TCP_CHECK {\n            connect_port 81\n        }\n"
+    text = HAND_MADE.replace("        TCP_CHECK {\n", f"{check}        TCP_CHECK {{\n")
+    real = split([imported("lvs01", text)]).group["director_virtual_servers"][0]["real_server"][0]
+    assert real["TCP_CHECK"] == [{"connect_port": 81}, {"retry": 3}]
+    options = argspec.variables()["director_virtual_servers"]["options"]["real_server"]["options"]
+    for checks in (real["TCP_CHECK"], real["TCP_CHECK"][0]):
+        validator = ArgumentSpecValidator({"TCP_CHECK": options["TCP_CHECK"]})
+        assert validator.validate({"TCP_CHECK": checks}).error_messages == []
 
 
 def test_an_include_of_a_text_is_not_followed() -> None:

@@ -18,7 +18,11 @@ class Loader(yaml.SafeLoader):
     """As Ansible reads it."""
 
 
-Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+def unsafe(loader: Loader, node: yaml.ScalarNode) -> Any:
+    return loader.construct_scalar(node)
+
+
+Loader.add_constructor("!unsafe", unsafe)
 
 SCALARS = st.one_of(
     st.none(),
@@ -44,7 +48,8 @@ def read(text: str) -> Any:
 @settings(max_examples=500, deadline=None)
 @given(st.dictionaries(st.text(), VALUES, max_size=4), st.text().map(lambda text: text.replace("\n", " ")))
 def test_it_is_read_back(value: dict[str, Any], comment: str) -> None:
-    comments = {(): [comment], **{(key,): [f"above {comment}"] for key in value}, ("a", 0): ["x"], ("a", "b"): ["y"]}
+    comments: dict[yaml_text.Path, list[str]] = {(): [comment], ("a", 0): ["x"], ("a", "b"): ["y"]}
+    comments.update({(key,): [f"above {comment}"] for key in value})
     found = read(yaml_text.document(value, comments)) or {}
     assert repr(found) == repr(value)  # 1 is not 1.0, nor true
 

@@ -115,5 +115,5 @@ def _type(word: Word) -> str:
     if word.bare:
         return "raw"
     if word.kind == BLOCKS:
-        return "list" if is_list(word) else "dict"
+        return "list" if is_list(word) else "raw"  # a check is a mapping, or, when there are several, a list of them
     return _TYPES.get(word.kind, "str")
