@@ -1,0 +1,62 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A program of its own: sends the mails of an order on its standard input, and says how that went.
+
+The order is JSON: the fields of :class:`.mail.MailPlan`, and ``mails`` with ``subject`` and ``text``. Plain SMTP as in
+keepalived: a relay on this machine or in its network. Exit status 0 when every mail was taken for somebody.
+"""
+
+from __future__ import annotations
+
+import json
+import smtplib
+import sys
+from email.message import EmailMessage
+from email.utils import localtime, make_msgid
+from typing import Any
+
+
+def main() -> int:
+    """Send; the exit status."""
+    order = json.load(sys.stdin)
+    server = f"{order['server']} port {order['port']}"
+    refused: dict[str, Any] = {}
+    try:
+        with smtplib.SMTP(order["server"], order["port"], order["helo"], timeout=order["timeout_s"]) as smtp:
+            for mail in order["mails"]:
+                message = _message(order, mail)
+                refused.update(smtp.send_message(message, order["sender"], order["receivers"]))
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        sys.stdout.write(f"mail server {server}: {_told(error)}\n")
+        return 1
+    sys.stdout.write(f"sent by {server}" + "".join(f"; {who} was refused" for who in refused) + "\n")
+    return 0
+
+
+def _message(order: dict[str, Any], mail: dict[str, str]) -> EmailMessage:
+    message = EmailMessage()
+    message["Date"] = localtime()
+    message["From"] = order["sender"]
+    message["Subject"] = mail["subject"]
+    message["X-Mailer"] = "lvs-agent"
+    message["Message-ID"] = make_msgid(domain=order["helo"])
+    message["To"] = ", ".join(order["receivers"])
+    message.set_content(mail["text"] + "\n")
+    return message
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "; ".join(f"{who}: {_answer(*why)}" for who, why in error.recipients.items())
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _answer(error.smtp_code, error.smtp_error)
+    return str(error) or type(error).__name__
+
+
+def _answer(code: int, text: bytes | str) -> str:
+    return f"{code} {text.decode('utf-8', 'replace') if isinstance(text, bytes) else text}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
