@@ -52,7 +52,9 @@ def lvsctl(folder: Path) -> Run:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-S", "-m", "_lvs_agent.lvsctl", *arguments]
         environment = {"PYTHONPATH": str(LIBRARY), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
 
     return run
 

@@ -130,7 +130,6 @@ class Includer:
         return data.decode("utf-8", "surrogateescape")
 
 
-
 class Alone(Includer):
     """For a text whose files are on another machine: none is opened here."""
 

@@ -147,4 +147,3 @@ def _cut(line: str) -> tuple[str, str]:
 
 def _is_escaped(line: str, place: int) -> bool:
     return line[:place].endswith("\\")
-
