@@ -20,7 +20,7 @@ import os
 import sys
 import typing as t
 
-from . import this_host
+from . import program, this_host
 from .conf import check_local, read
 from .conf.compare import compare
 from .conf.director import Director
@@ -34,7 +34,6 @@ HELP = "check files of keepalived.conf"
 
 GOOD = 0
 DOUBTFUL = 1
-USAGE = 2
 BAD = 5
 
 _COLOURS = {ERROR: "\033[1;31m", WARNING: "\033[1;33m", "caret": "\033[1;32m", "end": "\033[0m"}
@@ -85,10 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Check the files of the command line, write what was found, return the exit status."""
     if arguments.compare and len(arguments.files) != 1:
         sys.stderr.write("lvs-agent check: --compare takes one FILE\n")
-        return USAGE
+        return program.USAGE
     if len(arguments.compare_id) > len(arguments.compare):
         sys.stderr.write("lvs-agent check: there are more --compare-id than --compare\n")
-        return USAGE
+        return program.USAGE
     ids = [arguments.config_id] * len(arguments.files) + arguments.compare_id
     files = [*arguments.files, *arguments.compare]
     ids += [arguments.config_id] * (len(files) - len(ids))
