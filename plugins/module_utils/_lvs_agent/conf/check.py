@@ -21,6 +21,7 @@ from . import (
     check_real_servers,
     check_references,
     check_vrrp,
+    model,
 )
 from .director import Director
 from .problem import WARNING, Problem, merged
@@ -44,6 +45,7 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
     for director in pair:
         found += _names(director, directors[director.name])
         found += _settings(director)
+        found += _sources(director)
         found += variable_problems(director.variables, director.name)
         found += check_vrrp.problems(director)
         found += check_lvs.problems(director)
@@ -88,3 +90,21 @@ def _settings(director: Director) -> list[Problem]:
             )
         )
     return found
+
+
+def _sources(director: Director) -> list[Problem]:
+    """Adverts from the address of a second interface, which the firewalls of the other directors do not know."""
+    unnamed = [
+        instance
+        for instance in director.configuration["vrrp_instance"]
+        if any(at.version == 4 for at in model.vips(instance))
+        and not (instance.get("mcast_src_ip") or instance.get("unicast_src_ip"))
+    ]
+    first = str(unnamed[0].get("interface")) if unnamed else ""
+    what = "its adverts come from an address of this interface, which the other directors' firewalls do not let in"
+    advice = f"write its address as mcast_src_ip, unless director_address is on this interface and not on {first}"
+    return [
+        director.problem(director.path(instance, "interface"), what, advice, WARNING)
+        for instance in unnamed
+        if str(instance.get("interface")) != first
+    ]
