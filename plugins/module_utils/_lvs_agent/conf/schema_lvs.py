@@ -140,7 +140,8 @@ def _any_check(name: str, *parts: Word | tuple[Word, ...]) -> Word:
     flat: list[Word] = []
     for part in parts:
         flat += part if isinstance(part, tuple) else (part,)
-    return Word(name, BLOCKS, f"Check of the kind {name}; a list when there are several.", block=Block(name, tuple(flat)))
+    doc = f"Check of the kind {name}; a list when there are several."
+    return Word(name, BLOCKS, doc, block=Block(name, tuple(flat)))
 
 
 URL = Block(
