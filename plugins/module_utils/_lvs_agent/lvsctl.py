@@ -12,8 +12,10 @@ from __future__ import annotations
 import typing as t
 
 from . import lvsctl_import, program
+from .control import verbs
 
-VERBS = (lvsctl_import,)
+#: Those that ask the running daemon are in :mod:`.control.verbs`.
+VERBS = (*verbs.VERBS, lvsctl_import)
 
 
 def main(argv: t.Sequence[str] | None = None) -> int:

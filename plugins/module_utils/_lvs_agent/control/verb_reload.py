@@ -1,0 +1,42 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verb ``reload``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .verb import BAD_CONFIGURATION, EXIT_STATUS, GOOD, WRONG, Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .verb import Daemon, Reply
+
+
+class ReloadVerb(Verb):
+    __doc__ = (
+        "Read the configuration again, as SIGHUP does. One with errors is not taken: the daemon goes on with the one\n"
+        f"it has. When the program was exchanged, the new one takes over.\n{EXIT_STATUS}"
+    )
+
+    NAME = "reload"
+    HELP = "read the configuration again; one with errors is not taken"
+
+    def answer(self, daemon: Daemon, arguments: dict[str, Any], who: str, reply: Reply) -> None:
+        """What came of it, when it is done."""
+        del arguments
+        daemon.reload(who, reply)
+
+    def show(self, result: dict[str, Any]) -> Iterator[str]:
+        """What changed, or why nothing did."""
+        yield from result["warnings"]
+        yield from result["errors"]
+        yield result["said"]
+
+    def exit_status(self, result: dict[str, Any]) -> int:
+        """5 for a configuration that was not taken, 1 when a part of it could not be carried out."""
+        if not result["applied"]:
+            return BAD_CONFIGURATION
+        return WRONG if result["errors"] else GOOD

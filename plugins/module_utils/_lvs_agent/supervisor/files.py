@@ -1,0 +1,57 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of the daemon: replaced at one stroke, held by one process."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+
+from ..kernel.errors import KernelError
+
+_POLL_SECONDS = 0.02
+
+
+def replace(path: str, content: bytes, mode: int) -> None:
+    """Make the file at ``path`` have this content; a reader sees all of it or the one before. Raises OSError."""
+    draft = f"{path}.{os.getpid()}"
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+        os.replace(draft, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+
+
+class Locked(KernelError):
+    """Another process holds the lock."""
+
+
+def lock(path: str, patience_ns: int) -> int:
+    """Hold the lock at ``path`` until the process, and all it forks, have ended; the descriptor.
+
+    A daemon that was killed may have a child that is about to notice: it has ``patience_ns`` to do so. Raises Locked,
+    OSError.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    end = time.monotonic_ns() + patience_ns
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic_ns() >= end:
+                holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+                os.close(handle)
+                advice = f"another lvs-agent runs (process {holder or 'unknown'}); stop it, or give --runtime-dir"
+                raise Locked(0, path, advice) from error
+            time.sleep(_POLL_SECONDS)
+        else:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            return handle

@@ -1,0 +1,40 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the supervisor asks of the daemon's other parts: tracking, notification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..vrrp.messages import TrackResult
+    from .loop import Source
+    from .reader import Settings
+
+
+class Part(Protocol):
+    """One part; times are CLOCK_MONOTONIC in nanoseconds, and no method waits."""
+
+    def sources(self) -> Iterable[Source]:
+        """For the supervisor's loop; the same from start to end."""
+
+    def configure(self, settings: Settings, now_ns: int) -> None:
+        """These settings hold from now on; the first ones, or others."""
+
+    def heard(self, message: Any, now_ns: int) -> None:
+        """The VRRP process said this (vrrp/messages.py)."""
+
+    def results(self) -> Iterable[TrackResult]:
+        """What the VRRP process must know: all of it, for one that begins."""
+
+    def settled(self) -> bool:
+        """Whether ``results`` has all there will be, so that a new VRRP process decides as the one before."""
+
+    def stop(self, now_ns: int) -> None:
+        """The daemon ends: finish."""
+
+    def busy(self) -> bool:
+        """Whether there is something to finish."""

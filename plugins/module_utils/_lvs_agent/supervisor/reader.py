@@ -1,0 +1,83 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading the configuration, in a process of its own.
+
+A large file takes a second to read and to check. Meanwhile the supervisor must hear the VRRP process, run scripts and
+answer its control socket; and it stays small, which a VRRP process forked from it does too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Callable
+
+from .job import Job
+
+if TYPE_CHECKING:
+    from ..vrrp.plan import Plan
+
+LIMIT_NS = 60_000_000_000
+NAME = "lvs-agent-read"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """All that a file says, for each part of the daemon."""
+
+    plan: Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What reading came to. ``settings`` is None when there are errors; all findings are lines for people."""
+
+    settings: Settings | None
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def read(path: str, config_id: str) -> Result:
+    """Read and check a file with all it includes, here and now."""
+    # what only reading needs: imported in the process that reads
+    from ..conf import read as conf_read
+    from ..conf import settle
+    from ..conf.problem import ERROR, ConfigurationError
+    from ..vrrp import from_conf
+
+    parsed = conf_read.read_file(path, ids=[config_id])
+    problems = conf_read.file_problems(parsed)
+    errors = [str(problem) for problem in problems if problem.severity == ERROR]
+    warnings = tuple(str(problem) for problem in problems if problem.severity != ERROR)
+    settings = None
+    if not errors:
+        try:
+            settings = Settings(from_conf.plan(settle.settle(parsed.configuration)))
+        except ConfigurationError as error:
+            errors = [str(parsed.places.with_position(problem)) for problem in error.problems]
+    return Result(settings, tuple(errors), warnings)
+
+
+def read_apart(path: str, config_id: str, deadline_ns: int, done: Callable[[Result], None]) -> Job:
+    """The same, in a process of its own; ``done`` is told. Raises OSError when none can be started."""
+
+    def work(descriptor: int) -> int:
+        try:
+            result = read(path, config_id)
+        except Exception:  # noqa: BLE001 - told as a finding
+            trace = traceback.format_exc()
+            result = Result(None, (f"{path}: reading it failed; this is a bug, please report it", *trace.splitlines()))
+        with open(descriptor, "wb") as file:
+            pickle.dump(result, file, pickle.HIGHEST_PROTOCOL)
+        return os.EX_OK
+
+    def ended(output: bytes, wrong: str) -> None:
+        if wrong:
+            done(Result(None, (f"{path}: the process that reads it did not finish: {wrong}",)))
+        else:
+            done(pickle.loads(output))  # noqa: S301 - from our own child
+
+    return Job(NAME, work, deadline_ns, ended)

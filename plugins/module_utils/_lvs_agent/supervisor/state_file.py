@@ -1,0 +1,129 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must survive the daemon's end, but not the host's: who was master, and when that was known last.
+
+/run/lvs-agent/state.json is replaced at each transition, and each time the VRRP process says that it is alive. A
+daemon that starts reads it: an instance that was master a moment ago goes on where it was. How long a moment may be
+depends on the instance, and is decided by the VRRP process (:class:`..vrrp.messages.Resume`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..vrrp.actions import State
+from ..vrrp.messages import Resume
+from ..vrrp.plan import Identity
+from .files import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_log = logging.getLogger(__name__)
+_VERSION = 1
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_LONGEST = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """What a file says: the boot it was written in, when the VRRP process was last known to be alive, the states.
+
+    ``alive_ns`` is CLOCK_MONOTONIC, so it means something in the same boot only.
+    """
+
+    boot_id: str
+    alive_ns: int
+    states: Mapping[Identity, State]
+
+
+def boot_id() -> str:
+    """The kernel's name of this boot (random(4))."""
+    with open(_BOOT_ID, encoding="ascii") as file:
+        return file.read().strip()
+
+
+def resumable(saved: Saved | None, this_boot: str) -> tuple[Resume, ...]:
+    """The instances that were master; none of another boot. One in the middle of a hand-over had resigned already."""
+    if saved is None or saved.boot_id != this_boot:
+        return ()
+    return resumes(saved.states, saved.alive_ns)
+
+
+def resumes(states: Mapping[Identity, State], alive_ns: int) -> tuple[Resume, ...]:
+    """The masters among the states, of a process that was alive then."""
+    return tuple(Resume(identity, alive_ns) for identity, state in states.items() if state is State.MASTER)
+
+
+class StateFile:
+    """The file at ``path``; it is written by one process only."""
+
+    def __init__(self, path: str, this_boot: str) -> None:
+        self.path = path
+        self._boot_id = this_boot
+        self._states = "[]"
+        self._failed = False
+
+    def transition(self, states: Mapping[Identity, State], alive_ns: int) -> None:
+        """Write these states."""
+        self._states = json.dumps([[*identity, state.value] for identity, state in states.items()])
+        self.alive(alive_ns)
+
+    def alive(self, alive_ns: int) -> None:
+        """Write the last states again, with this time. An error is logged once: the daemon goes on without."""
+        text = (
+            f'{{"version": {_VERSION}, "boot_id": {json.dumps(self._boot_id)}, "alive_ns": {alive_ns}, '
+            f'"instances": {self._states}}}\n'
+        )
+        try:
+            replace(self.path, text.encode(), 0o600)
+        except OSError as error:
+            if not self._failed:
+                _log.error("%s: %s; a crash of the daemon would cost its VIPs a fail-over", self.path, error.strerror)
+            self._failed = True
+        else:
+            self._failed = False
+
+    def read(self) -> Saved | None:
+        """What is there; None when there is nothing, or what no daemon of this version has written."""
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                return parse(file.read(_LONGEST))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            _log.warning("%s is of no use (%s): every instance starts as after a boot", self.path, error)
+            return None
+
+    def remove(self) -> None:
+        """A planned end: nothing is to be resumed."""
+        try:
+            os.unlink(self.path)
+        except OSError:
+            return
+
+
+def parse(text: str) -> Saved:
+    """A file's content. Raises ValueError for what is none."""
+    try:
+        content: Any = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(content, dict) or content.get("version") != _VERSION:
+        raise ValueError(f"not version {_VERSION} of the state file")
+    alive_ns, boot, instances = content.get("alive_ns"), content.get("boot_id"), content.get("instances")
+    if not isinstance(alive_ns, int) or not isinstance(boot, str) or not isinstance(instances, list):
+        raise ValueError("alive_ns, boot_id or instances is missing")  # noqa: TRY004 - a file's content is a value
+    return Saved(boot, alive_ns, dict(_state(one) for one in instances))
+
+
+def _state(one: Any) -> tuple[Identity, State]:
+    kinds = [type(field) for field in one] if isinstance(one, list) else []
+    if kinds != [int, int, str, str, str]:
+        raise ValueError(f"{one!r} is no instance")
+    return Identity(*one[:4]), State(one[4])
