@@ -63,15 +63,19 @@ class Probing:
 
     def heard(self, frame: bytes) -> None:
         """Take in any frame that was received."""
-        packet: arp.Arp | ndisc.Neighbour | None
-        if (packet := arp.parse(frame)) is not None:
-            address, mac = arp.claimed(packet), packet.sender_mac
-        elif (packet := ndisc.parse(frame)) is not None:
-            address, mac = ndisc.claimed(packet), packet.mac
-        else:
-            return
+        address, mac = claim(frame)
         if address in self._frames and mac not in self._own:
             self.conflicts.setdefault(address, mac.hex(":"))
+
+
+def claim(frame: bytes) -> tuple[str, bytes]:
+    """(address, MAC) of the use, or the wish to use it, that a received frame shows; ("", b"") for none."""
+    packet: arp.Arp | ndisc.Neighbour | None
+    if (packet := arp.parse(frame)) is not None:
+        return arp.claimed(packet), packet.sender_mac
+    if (packet := ndisc.parse(frame)) is not None:
+        return ndisc.claimed(packet), packet.mac
+    return "", b""
 
 
 def pack_probe(mac: bytes, address: str) -> bytes:

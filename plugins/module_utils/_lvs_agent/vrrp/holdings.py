@@ -1,0 +1,156 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel is to hold for an instance, in the kernel's own terms, and what differs; pure.
+
+The kernel's terms have interfaces by number, so they are made anew from the plan whenever they are needed: an
+interface may have been away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ..kernel.route_messages import (
+    IFA_F_HOMEADDRESS,
+    IFA_F_MANAGETEMPADDR,
+    IFA_F_MCAUTOJOIN,
+    IFA_F_NODAD,
+    IFA_F_NOPREFIXROUTE,
+    AddressInfo,
+    NextHop,
+    RouteInfo,
+    RuleInfo,
+)
+from .plan import Holding, InstancePlan, RouteHolding, RuleHolding
+
+# linux/rtnetlink.h: what a route without a gateway, or to this host itself, has for scope in IPv4
+_SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
+_LOCAL = 2
+_LINK_SCOPED = (1, 3, 4, 5)  # unicast, broadcast, anycast, multicast
+_PROTOCOL = 18  # RTPROT_KEEPALIVED
+
+Index = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Everything an instance has in the kernel while it is master, in the order in which it is added.
+
+    ``absent`` are interfaces that do not exist now, so that what belongs there is not listed.
+    """
+
+    addresses: tuple[AddressInfo, ...] = ()
+    routes: tuple[RouteInfo, ...] = ()
+    rules: tuple[RuleInfo, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+def of_plan(plan: InstancePlan, index: Index) -> Held:
+    """What a master with this plan holds; ``index`` is interface name -> number."""
+    absent: list[str] = []
+    addresses: list[AddressInfo] = []
+    for holding in (*plan.vips, *plan.excluded):
+        name = interface_of(plan, holding)
+        if name in index:
+            addresses.append(address_of(holding, index[name]))
+        else:
+            absent.append(name)
+    routes: list[RouteInfo] = []
+    for route in plan.routes:
+        missing = [hop.interface for hop in route.hops if hop.interface and hop.interface not in index]
+        if missing:
+            absent += missing
+        else:
+            routes.append(route_of(route, index))
+    rules = tuple(rule_of(rule) for rule in plan.rules)
+    return Held(tuple(addresses), tuple(routes), rules, tuple(dict.fromkeys(absent)))
+
+
+def interface_of(plan: InstancePlan, holding: Holding) -> str:
+    """The interface an address goes to."""
+    return plan.vmac.name if holding.on_vmac and plan.vmac is not None else holding.interface
+
+
+def address_of(holding: Holding, ifindex: int) -> AddressInfo:
+    """One VIP; an IPv6 one without duplicate address detection, so that it serves at once."""
+    flags = IFA_F_NODAD if len(holding.address) == 16 else 0
+    for wanted, flag in (
+        (holding.noprefixroute, IFA_F_NOPREFIXROUTE),
+        (holding.home, IFA_F_HOMEADDRESS),
+        (holding.mngtmpaddr, IFA_F_MANAGETEMPADDR),
+        (holding.autojoin, IFA_F_MCAUTOJOIN),
+    ):
+        flags |= flag if wanted else 0
+    return AddressInfo(
+        ifindex,
+        holding.address,
+        holding.prefixlen,
+        holding.label,
+        holding.scope,
+        holding.broadcast,
+        holding.peer,
+        flags,
+        holding.preferred_lft,
+    )
+
+
+def route_of(route: RouteHolding, index: Index) -> RouteInfo:
+    """One of virtual_routes; the scope is what ip(8) gives it when nobody says."""
+    hops = tuple(NextHop(hop.gateway, index.get(hop.interface, 0), hop.weight, hop.onlink) for hop in route.hops)
+    scope = route.scope
+    if scope is None:
+        scope = _SCOPE_GLOBAL
+        if route.family == 4 and route.kind == _LOCAL:
+            scope = _SCOPE_HOST
+        elif route.family == 4 and route.kind in _LINK_SCOPED and not any(hop.gateway for hop in hops):
+            scope = _SCOPE_LINK
+    return RouteInfo(
+        route.family,
+        route.destination,
+        route.prefixlen,
+        route.kind,
+        hops,
+        route.table,
+        route.protocol,
+        scope,
+        route.source,
+        route.metric,
+        route.tos,
+        route.metrics,
+        route.lock,
+    )
+
+
+def rule_of(rule: RuleHolding) -> RuleInfo:
+    """One of virtual_rules."""
+    return RuleInfo(
+        rule.family,
+        rule.action,
+        rule.table,
+        rule.priority,
+        rule.source,
+        rule.source_prefixlen,
+        rule.destination,
+        rule.destination_prefixlen,
+        rule.tos,
+        rule.invert,
+        _PROTOCOL,
+        rule.attributes,
+    )
+
+
+def no_longer(former: Held, now: Held) -> Held:
+    """What of ``former`` is not part of ``now``: what a reload removes."""
+    kept = {address.key for address in now.addresses}
+    return Held(
+        tuple(address for address in former.addresses if address.key not in kept),
+        tuple(route for route in former.routes if route not in now.routes),
+        tuple(rule for rule in former.rules if rule not in now.rules),
+    )
+
+
+def missing(held: Held, have: Collection[tuple[int, bytes, int]]) -> list[AddressInfo]:
+    """Which addresses are not there, by their keys."""
+    return [address for address in held.addresses if address.key not in have]

@@ -1,0 +1,172 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""This host's interfaces and addresses as the kernel told them last, and the changes that are made to them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+
+from ..kernel import route_messages as m
+from ..kernel import sysctl
+from ..kernel.errors import KernelError
+from ..kernel.route import Event, Overrun, RouteEvents, RouteSocket
+from .holdings import Held
+from .ip import text
+
+# Of a burst of events; the rest waits for the next turn of the loop.
+_MOST_DATAGRAMS = 256
+_LINK_LOCAL = b"\xfe\x80"
+
+
+class Host:
+    """A view that follows the kernel's events. ``lost`` counts how often events were lost and all was read again.
+
+    Opening and ``resync`` raise NetlinkError. Changes never raise: what the kernel refused is returned in words.
+    """
+
+    def __init__(self, route: RouteSocket, events: RouteEvents) -> None:
+        self._route = route
+        self._events = events
+        self.links: dict[int, m.LinkInfo] = {}
+        self.index: dict[str, int] = {}
+        self.addresses: dict[tuple[int, bytes, int], m.AddressInfo] = {}
+        self.lost = 0
+        self.resync()
+
+    def fileno(self) -> int:
+        """Readable when something has changed."""
+        return self._events.fileno()
+
+    def resync(self) -> None:
+        """Read everything again."""
+        self.links = {link.ifindex: link for link in self._route.links()}
+        self.index = {link.name: link.ifindex for link in self.links.values()}
+        self.addresses = {address.key: address for address in self._route.addresses()}
+
+    def events(self) -> tuple[list[Event], bool]:
+        """What has changed, already part of the view; True when events were lost, so that anything may have."""
+        found: list[Event] = []
+        try:
+            for _datagram in range(_MOST_DATAGRAMS):
+                events = self._events.receive()
+                if events is None:
+                    break
+                for event in events:
+                    self._take(event)
+                found += events
+        except Overrun:
+            self.lost += 1
+            self.resync()
+            return [], True
+        return found, False
+
+    def _take(self, event: Event) -> None:
+        if event.link is not None:
+            former = self.links.pop(event.link.ifindex, None)
+            if former is not None:
+                self.index.pop(former.name, None)
+            if event.kind == m.RTM_NEWLINK:
+                self.links[event.link.ifindex] = event.link
+                self.index[event.link.name] = event.link.ifindex
+        elif event.address is not None:
+            if event.kind == m.RTM_NEWADDR:
+                self.addresses[event.address.key] = event.address
+            else:
+                self.addresses.pop(event.address.key, None)
+
+    # ---- questions
+
+    def link(self, name: str) -> m.LinkInfo | None:
+        """An interface by its name."""
+        return self.links.get(self.index.get(name, 0))
+
+    def has(self, address: bytes) -> bool:
+        """Whether an address is on any interface, and serves."""
+        return any(one.address == address and one.serves for one in self.addresses.values())
+
+    def first_address(self, name: str, family: int, besides: Collection[bytes]) -> bytes:
+        """The address adverts come from by default: the first one that is no VIP, in IPv6 the link-local one."""
+        ifindex, size = self.index.get(name, 0), 4 if family == 4 else 16
+        for one in self.addresses.values():
+            if one.ifindex != ifindex or len(one.address) != size or one.address in besides or not one.serves:
+                continue
+            if size == 4 or one.address[:2] == _LINK_LOCAL:
+                return one.address
+        return b""
+
+    # ---- changes
+
+    def hold(self, held: Held) -> tuple[list[m.AddressInfo], list[str]]:
+        """See that all of it is there: which addresses were not, and what the kernel refused."""
+        added: list[m.AddressInfo] = []
+        problems = [f"there is no interface {name}" for name in held.absent]
+        for address in held.addresses:
+            with _told(problems):
+                if self._route.add_address(address):
+                    added.append(address)
+                    self.addresses[address.key] = address
+        for route in held.routes:
+            with _told(problems):
+                self._route.replace_route(route)
+        for rule in held.rules:
+            with _told(problems):
+                self._route.add_rule(rule)
+        return added, problems
+
+    def release(self, held: Held, *, certain: bool) -> tuple[list[m.AddressInfo], list[str]]:
+        """See that none of it is there, last things first: which addresses were, and what the kernel refused.
+
+        ``certain``: it was held by us. Otherwise only addresses that are seen are deleted, and routes and rules tried.
+        """
+        removed: list[m.AddressInfo] = []
+        problems: list[str] = []
+        for rule in reversed(held.rules):
+            with _told(problems):
+                self._route.delete_rule(rule)
+        for route in reversed(held.routes):
+            with _told(problems):
+                self._route.delete_route(route)
+        going = [one for one in held.addresses if certain or one.key in self.addresses]
+        with self._others_stay(going, problems):
+            for address in reversed(going):
+                with _told(problems):
+                    if self._route.delete_address(address):
+                        removed.append(address)
+                    self.addresses.pop(address.key, None)
+        return removed, problems
+
+    @contextlib.contextmanager
+    def _others_stay(self, going: list[m.AddressInfo], problems: list[str]) -> Iterator[None]:
+        """Others' addresses of the same networks stay: the kernel deletes them with a network's first address."""
+        keys = {address.key for address in going}
+        networks = {(address.ifindex, _network(address)) for address in going if len(address.address) == 4}
+        secondaries = [one for one in self.addresses.values() if one.flags & m.IFA_F_SECONDARY and one.key not in keys]
+        interfaces = {one.ifindex for one in secondaries if (one.ifindex, _network(one)) in networks}
+        with contextlib.ExitStack() as stack:
+            for ifindex in interfaces:
+                with _told(problems):
+                    stack.enter_context(sysctl.secondaries_stay(self.links[ifindex].name))
+            yield
+
+
+def _network(address: m.AddressInfo) -> tuple[int, int]:
+    """(prefix length, network) of an IPv4 address."""
+    return address.prefixlen, int.from_bytes(address.address, "big") >> (32 - address.prefixlen)
+
+
+@contextlib.contextmanager
+def _told(problems: list[str]) -> Iterator[None]:
+    """What the kernel refuses is told, and the rest goes on."""
+    try:
+        yield
+    except KernelError as error:
+        problems.append(str(error))
+
+
+def shown(address: m.AddressInfo) -> str:
+    """An address with its prefix length, for people."""
+    return f"{text(address.address)}/{address.prefixlen}"
+
+

@@ -1,0 +1,136 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out a new plan: only what differs is touched, an instance at a time, between the turns of the loop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from . import ah, holdings
+from .actions import SendAdvert, State
+from .messages import Configure, Configured
+from .plan import Identity, InstancePlan, Plan, Track
+from .runner import Runner
+from .sync import Group
+
+if TYPE_CHECKING:
+    from .loop import Loop
+
+# A process that was away for longer may have been replaced by another director.
+_RESUME_WITHIN_ADVERTS = 2
+
+
+class Reconfiguration:
+    """The one that is at work, if any; a newer plan replaces what is left of it."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._told: dict[str, list[str]] = {}
+
+    def begin(self, message: Configure, now: int) -> None:
+        """Queue the steps."""
+        loop, plan = self._loop, message.plan
+        loop.work.clear()
+        self._told = {"added": [], "removed": [], "changed": [], "resumed": [], "problems": []}
+        loop.announcer.garp_interval, loop.announcer.gna_interval = plan.garp_interval, plan.gna_interval
+        loop.log_unknown_vrids = plan.log_unknown_vrids
+        for problem in loop.apply_scheduling(plan):
+            loop.remark(logging.WARNING, "", problem, now)
+        wanted = {one.identity: one for one in plan.instances}
+        alive = {one.identity: one.alive_ns for one in message.resume}
+        tracks = {name: group.tracks for group in plan.groups for name in group.members}
+        running = {one.plan.identity: one for one in loop.runners}
+        loop.groups = []
+        for runner in loop.runners:
+            runner.group = None
+        steps: list[Callable[[int], None]] = []
+        for identity, runner in running.items():
+            if identity not in wanted:
+                steps.append(lambda now, runner=runner: self._remove(runner, now))  # type: ignore[misc]
+        for identity, one in wanted.items():
+            group_tracks = tracks.get(one.name, ())
+            if identity in running:
+                steps.append(
+                    lambda now, runner=running[identity], one=one, group_tracks=group_tracks: self._change(  # type: ignore[misc]
+                        runner, one, group_tracks, now
+                    )
+                )
+            else:
+                steps.append(
+                    lambda now, one=one, group_tracks=group_tracks: self._add(  # type: ignore[misc]
+                        one, group_tracks, alive, now
+                    )
+                )
+        steps.append(lambda now: self._finish(plan, now))
+        loop.work.extend(steps)
+
+    def _remove(self, runner: Runner, now: int) -> None:
+        runner.gone = True
+        self._loop.perform(runner, runner.machine.shutdown(now, at_once=True), now)
+        self._loop.probes.stop(runner)
+        self._loop.ports.detach(runner)
+        self._loop.runners.remove(runner)
+        self._told["removed"].append(runner.name)
+
+    def _change(self, runner: Runner, plan: InstancePlan, group_tracks: tuple[Track, ...], now: int) -> None:
+        loop, machine = self._loop, runner.machine
+        if plan == runner.plan and group_tracks == runner.group_tracks:
+            return
+        runner.group_tracks = group_tracks
+        if plan != runner.plan:
+            if machine.state is State.MASTER:
+                # as keepalived does: the backups hear the old one for the last time, just before the change
+                loop.perform(runner, [SendAdvert(machine.priority)], now)
+            signed = runner.signed
+            # an address of its own that is in the file now, or the interface's again
+            source = plan.instance.source or (runner.source if not runner.plan.instance.source else b"")
+            runner.renew(plan, source)
+            if signed != runner.signed:
+                loop.ports.detach(runner)
+            if runner.serving:
+                former = runner.held or holdings.Held()
+                runner.held = holdings.of_plan(plan, loop.host.index)
+                loop.let_go(runner, holdings.no_longer(former, runner.held), now)
+            instance = replace(plan.instance, source=source or machine.instance.source)
+            loop.perform(runner, machine.reload(now, instance, loop.effective(runner).priority), now)
+        loop.refresh(runner, now)
+        self._told["changed"].append(runner.name)
+
+    def _add(
+        self, plan: InstancePlan, group_tracks: tuple[Track, ...], alive: dict[Identity, int], now: int
+    ) -> None:
+        loop = self._loop
+        runner = Runner(plan, ah.first_sequence(int(time.time())), now)
+        runner.group_tracks = group_tracks
+        loop.runners.append(runner)
+        loop.refresh(runner, now)
+        away = now - alive[plan.identity] if plan.identity in alive else None
+        resume = away is not None and away < _RESUME_WITHIN_ADVERTS * plan.instance.advert_int
+        if away is not None and not resume:
+            what = f"was master, but {away / 1e9:.3f} s ago: starting as a backup"
+            loop.remark(logging.INFO, runner.name, what, now)
+        if resume:
+            # what the process before us added is there; it is ours
+            runner.held = holdings.of_plan(plan, loop.host.index)
+            self._told["resumed"].append(runner.name)
+        loop.perform(runner, runner.machine.start(now, resume=resume), now)
+        self._told["added"].append(runner.name)
+        self._told["problems"] += [f"{runner.name}: {fault}" for fault in sorted(runner.machine.faults)]
+
+    def _finish(self, plan: Plan, now: int) -> None:
+        loop = self._loop
+        by_name = {runner.name: runner for runner in loop.runners}
+        for group_plan in plan.groups:
+            members = [by_name[name] for name in group_plan.members]
+            group = Group(group_plan.name, [member.machine for member in members])
+            for member in members:
+                member.group = group
+            loop.groups.append(group)
+            loop.settle(group, now)
+        loop.tell(Configured(**{key: tuple(names) for key, names in self._told.items()}))
+        loop.configured()

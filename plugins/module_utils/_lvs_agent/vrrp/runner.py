@@ -1,0 +1,162 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One instance at run time: its machine, its packets, what it holds in the kernel, and what it has counted here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from . import ah
+from .actions import State
+from .alarms import NEVER
+from .holdings import Held
+from .host import Host
+from .ip import text
+from .machine import Machine
+from .messages import InstanceStatus, TrackResult
+from .packet import AUTH_AH
+from .plan import InstancePlan, Track, TrackKind
+from .priority import Tracked, TrackedFile
+from .receive import Receiver
+from .sync import Group
+from .transmit import Transmitter
+from .transport import Port
+
+# Of repairs: a span, and how many are made in it.
+_WINDOW_NS = 10_000_000_000
+_MOST_REPAIRS = 20
+
+Results = Mapping[tuple[TrackKind, str], TrackResult]
+
+
+@dataclass
+class Edge:
+    """What an instance has counted where it touches the kernel; the numbers only grow."""
+
+    send_errors: int = 0
+    vips_restored: int = 0
+    vips_not_restored: int = 0
+    kernel_errors: int = 0
+
+
+class Repairs:
+    """How often something may be put back: many times at once, but not for ever against somebody who removes it."""
+
+    def __init__(self) -> None:
+        self._window_ns = -_WINDOW_NS
+        self._count = 0
+
+    def allowed(self, now: int) -> bool:
+        """Whether to put it back now; at most 20 times in 10 s."""
+        if now - self._window_ns >= _WINDOW_NS:
+            self._window_ns, self._count = now, 0
+        self._count += 1
+        return self._count <= _MOST_REPAIRS
+
+    @property
+    def resumes_ns(self) -> int:
+        """When the next one is allowed."""
+        return self._window_ns + _WINDOW_NS
+
+
+class Runner:
+    """Read its attributes; the loop changes them.
+
+    ``source`` is the packed address of its adverts, b"" while there is none. ``held`` is what it holds, None when
+    nothing. ``last_state`` is the one that was told last. ``scheduled`` is its earliest entry in the loop's heap.
+    ``gone``: no longer configured.
+    """
+
+    def __init__(self, plan: InstancePlan, sequence: int, now: int) -> None:
+        self.plan = plan
+        self.machine = Machine(replace(plan.instance, source=plan.instance.source or _nobody(plan)))
+        self.group: Group | None = None
+        self.group_tracks: tuple[Track, ...] = ()
+        self.port: Port | None = None
+        self.source = b""
+        self.held: Held | None = None
+        self.scheduled = NEVER
+        self.gone = False
+        self.failing = ""
+        self.edge = Edge()
+        self.repairs = Repairs()
+        self.repair_at = NEVER
+        self.since_ns = now
+        self.cause = ""
+        self.last_state = State.INIT
+        self._sequence = ah.Sequence(sequence)
+        self.transmitter: Transmitter | None = None
+        self.receiver: Receiver | None = None
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return self.plan.instance.name
+
+    @property
+    def signed(self) -> bool:
+        """Whether its adverts have an authentication header."""
+        return self.plan.instance.auth_type == AUTH_AH
+
+    @property
+    def serving(self) -> bool:
+        """Whether it is to hold its addresses."""
+        return self.machine.state in (State.MASTER, State.HANDOVER)
+
+    def renew(self, plan: InstancePlan, source: bytes) -> None:
+        """Other parameters, or another source: the packets are built anew; the machine is to be told afterwards."""
+        self.plan, self.source = plan, source
+        if not source:
+            self.transmitter = self.receiver = None
+            return
+        instance = replace(plan.instance, source=source)
+        self.transmitter = Transmitter(instance, self._sequence)
+        self.receiver = Receiver(instance, self._sequence)
+
+    def tracked(self, results: Results, host: Host) -> Iterable[Tracked | TrackedFile]:
+        """Everything that it and its group track, and how it is."""
+        for track in (*self.plan.tracks, *self.group_tracks):
+            shown = f"{track.kind.value} {track.name}"
+            if track.kind is TrackKind.INTERFACE:
+                link = host.link(track.name)
+                yield Tracked(shown, link is not None and link.running, track.weight, track.reverse)
+                continue
+            result = results.get((track.kind, track.name))
+            if track.kind is TrackKind.FILE:
+                yield TrackedFile(shown, result.value if result else 0, track.weight, track.reverse)
+            else:
+                yield Tracked(shown, result.up if result else None, track.weight, track.reverse)
+
+    def status(self, missing: Iterable[str]) -> InstanceStatus:
+        """As the supervisor shows it."""
+        machine, counters = self.machine, self.machine.counters
+        numbers = {name: value for name, value in vars(counters).items() if name != "errors"}
+        numbers.update({reason.value: value for reason, value in counters.errors.items()})
+        numbers.update(vars(self.edge))
+        return InstanceStatus(
+            self.name,
+            self.plan.identity,
+            machine.state,
+            machine.priority,
+            machine.instance.priority,
+            machine.instance.version,
+            machine.instance.advert_int,
+            text(self.source) if self.source else "",
+            text(machine.master_source) if machine.master_source else "",
+            machine.master_priority,
+            machine.held,
+            self.since_ns,
+            self.cause,
+            tuple(sorted(machine.faults)) or tuple(filter(None, (machine.group_fault,))),
+            tuple(f"{text(vip.address)}/{vip.prefixlen}" for vip in (*self.plan.vips, *self.plan.excluded)),
+            tuple(missing),
+            tuple((kind.value, text(source) if source else "") for kind, source in machine.alarms.active()),
+            numbers,
+        )
+
+
+def _nobody(plan: InstancePlan) -> bytes:
+    """The source of an instance that does not know its own yet; it is in FAULT, so nobody sees it."""
+    return bytes(4 if plan.family == 4 else 16)
