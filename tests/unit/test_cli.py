@@ -49,7 +49,7 @@ def lvs_agent(*arguments: str, encoding: str = "utf-8") -> subprocess.CompletedP
         "PYTHONIOENCODING": encoding,
     }
     command = [sys.executable, "-m", "_lvs_agent.cli", *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, encoding=encoding, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, encoding=encoding, timeout=60, check=False)
 
 
 # --- the documentation

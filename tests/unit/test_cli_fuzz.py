@@ -125,7 +125,8 @@ def test_large_nonsense(data: bytes, tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_CPU, (20, 20)); "
         f"sys.path.insert(0, {str(LIBRARY)!r}); from _lvs_agent import cli; raise SystemExit(cli.main())"
     )
-    said = subprocess.run([sys.executable, "-c", code, "check", str(path)], capture_output=True, timeout=60)
+    command = [sys.executable, "-c", code, "check", str(path)]
+    said = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert said.stderr == b""
     assert said.returncode in STATUSES
     assert len(said.stdout) < 1_000_000

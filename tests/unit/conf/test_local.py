@@ -7,7 +7,9 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -17,7 +19,9 @@ from _lvs_agent.conf.director import Director
 from _lvs_agent.conf.read import read_text
 from _lvs_agent.conf.script import Account, Component
 
-INTERFACES = {"lo": ["127.0.0.1/8"], "ens33": ["192.0.2.1/24", "192.0.2.99/32", "2001:db8::1/64"], "ens37": []}
+INTERFACES: Mapping[str, list[str]] = MappingProxyType(
+    {"lo": ["127.0.0.1/8"], "ens33": ["192.0.2.1/24", "192.0.2.99/32", "2001:db8::1/64"], "ens37": []}
+)
 DIRECTORY, FILE = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
 
 TEXT = """\
@@ -41,7 +45,7 @@ vrrp_instance VI_1 {
 def told(
     text: str = TEXT,
     parts: list[Component] | None = None,
-    interfaces: dict[str, list[str]] | None = INTERFACES,
+    interfaces: Mapping[str, list[str]] | None = INTERFACES,
 ) -> list[str]:
     def account(user: str, group: str) -> Account | None:
         return {"root": Account(0, 0), "nobody": Account(65534, 65534)}.get(user) if group != "nogroup" else None
