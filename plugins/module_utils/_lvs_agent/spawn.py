@@ -120,6 +120,7 @@ class Spawner:
         self._due: list[tuple[int, int, Child]] = []
         self._number = count()
         self._ambient = _ambient_capabilities()
+        _keep_what_we_inherited()
 
     def fileno(self) -> int:
         """To be watched for reading."""
@@ -356,6 +357,15 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _keep_what_we_inherited() -> None:
+    """Files that our own parent left open are not for scripts; Python sees to those we opened."""
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if number > 2:
+            # the one that listdir had is closed by now
+            with contextlib.suppress(OSError):
+                os.set_inheritable(number, False)
 
 
 def _ambient_capabilities() -> list[int]:

@@ -90,6 +90,8 @@ class TrackFiles:
         """Read what has changed."""
         changed = self._changed()
         if self._next_ns <= now_ns:
+            # what can be watched from now on may have changed before
+            changed |= self._polled
             self._watch(now_ns)
             changed |= self._polled
         for name in sorted(changed & self._files.keys()):

@@ -1,0 +1,192 @@
+# Copyright: the linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real programs, friendly and hostile, started by the daemon's one place for that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent_loop import run_until
+
+from _lvs_agent.script_commands import Commands, RefusedCommand
+from _lvs_agent.spawn import Command, Finished, Spawner
+
+pytestmark = pytest.mark.root
+
+SECOND = 1_000_000_000
+NOBODY = 65534
+
+
+@pytest.fixture
+def spawner() -> Iterator[Spawner]:
+    one = Spawner()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def script(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Writes a script that anybody may run, and nobody may change."""
+    place = tmp_path_factory.mktemp("scripts")
+    for parent in (place, *place.parents):
+        if parent.is_relative_to(tmp_path_factory.getbasetemp().parent):
+            parent.chmod(0o755)
+
+    def write(text: str, name: str = "script") -> str:
+        path = place / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return str(path)
+
+    return write
+
+
+def command(path: str, *arguments: str, uid: int = NOBODY) -> Command:
+    return Command((path, *arguments), path, uid, uid, "nobody", "/nonexistent")
+
+
+def run(spawner: Spawner, what: Command, timeout: float = 5, **more: Any) -> Finished:
+    ended: list[Finished] = []
+    spawner.start(what, time.monotonic_ns(), int(timeout * SECOND), ended.append, **more)
+    run_until([spawner], lambda: ended, 15)
+    return ended[0]
+
+
+def test_what_a_script_finds(spawner: Spawner, script: Callable[..., str]) -> None:
+    secret = os.open("/etc/shadow", os.O_RDONLY)
+    path = script(
+        'id -u; id -G; pwd; umask; env | sort | cut -d= -f1 | tr "\\n" " "; echo; ls /proc/self/fd | wc -w;'
+        ' grep -E "Cap(Prm|Eff|Amb)" /proc/self/status; echo "$1"; ps -o pgid=,sid= $$; echo $$; cat; exit 3'
+    )
+    before = os.getcwd()
+    end = run(spawner, command(path, "a 'b $(id)"), stdin=b"in")
+    os.close(secret)
+    assert end.status == 3
+    lines = end.output.splitlines()
+    assert lines[:4] == [str(NOBODY), str(NOBODY), "/", "0022"]
+    assert lines[4].split() == ["HOME", "LOGNAME", "PATH", "PWD", "USER"]
+    assert lines[5] == "4"  # 0, 1, 2, and the directory that ls reads
+    assert [line.split()[1] for line in lines[6:9]] == ["0" * 16] * 3
+    assert lines[9] == "a 'b $(id)"
+    assert lines[10].split() == [lines[11], lines[11]]
+    assert lines[12] == "in"
+    assert os.getcwd() == before
+
+
+def test_a_command_that_is_not_there(spawner: Spawner) -> None:
+    end = run(spawner, command("/nowhere/script"))
+    assert end.status == 127
+    assert "/nowhere/script" in end.output
+
+
+def test_one_that_never_ends(spawner: Spawner, script: Callable[..., str]) -> None:
+    path = script("trap '' TERM; sleep 1000 & echo begun; while :; do sleep 1; done")
+    told: list[float] = []
+    begun = time.monotonic()
+    end = run(spawner, command(path), 0.5, on_timeout=lambda: told.append(time.monotonic() - begun))
+    assert (end.status, end.timed_out, end.output) == (-signal.SIGKILL, True, "begun\n")
+    assert 0.5 <= told[0] < 1
+    assert 2.5 <= (end.ended_ns - end.started_ns) / SECOND < 4
+    # with its whole group
+    left = subprocess.run(["pgrep", "-r", "R,S,D", "-u", "nobody", "sleep"], capture_output=True, text=True)
+    assert left.stdout == ""
+
+
+def test_one_that_leaves_something_running(spawner: Spawner, script: Callable[..., str], tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    mark = tmp_path / "mark"
+    path = script(f"(sleep 1; echo later; echo done >{mark}) & echo $!")
+    begun = time.monotonic()
+    end = run(spawner, command(path))
+    assert time.monotonic() - begun < 0.8
+    assert end.ok
+    # nothing ended what it left, though nobody reads what it writes
+    run_until([spawner], mark.exists, 5)
+
+
+def test_one_that_floods(spawner: Spawner, script: Callable[..., str]) -> None:
+    end = run(spawner, command(script("yes | head -c 20000000; echo the end")), 30)
+    assert end.output.endswith("the end\n")
+    assert len(end.output) == 4096
+    assert end.lost + 4096 == 20_000_000 + len("the end\n")
+
+
+def test_one_that_dies_by_a_signal(spawner: Spawner, script: Callable[..., str]) -> None:
+    end = run(spawner, command(script("kill -SEGV $$")))
+    assert end.status == -signal.SIGSEGV
+    assert str(end) == "was ended by SIGSEGV"
+
+
+def test_no_zombie_and_no_file_is_left(spawner: Spawner, script: Callable[..., str]) -> None:
+    path = script("exit 0")
+    before = len(os.listdir("/proc/self/fd"))
+    ended: list[Finished] = []
+    for _each in range(100):
+        spawner.start(command(path), time.monotonic_ns(), SECOND * 30, ended.append)
+    run_until([spawner], lambda: len(ended) == 100, 30)
+    assert all(end.ok for end in ended)
+    assert len(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_the_death_of_the_daemon_is_theirs(script: Callable[..., str], tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    path = script(f"echo $$ >{tmp_path}/pid; exec sleep 1000")
+    parent = os.fork()
+    if not parent:
+        Spawner().start(command(path), time.monotonic_ns(), 0, print)
+        time.sleep(1000)
+    pid_file = tmp_path / "pid"
+    run_until([], lambda: pid_file.exists() and pid_file.read_text(), 5)
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    run_until([], lambda: not Path(f"/proc/{pid_file.read_text().strip()}/fd").exists(), 5)
+
+
+@pytest.mark.parametrize(
+    "mode, secure, user, reason",
+    [
+        (0o777, True, "nobody", "is writable by everybody (mode 0777)"),
+        (0o777, False, "root", "is writable by everybody (mode 0777)"),
+        (0o700, True, "nobody", "may not run"),
+        (0o755, True, "nobody", None),
+        (0o755, True, "root", None),
+    ],
+)
+def test_script_security(script: Callable[..., str], mode: int, secure: bool, user: str, reason: str | None) -> None:
+    path = script("true")
+    os.chmod(path, mode)
+    commands = Commands(user, secure)
+    if reason is None:
+        assert commands.command(f"{path} 'a b'").argv == (path, "a b")
+        return
+    with pytest.raises(RefusedCommand) as refused:
+        commands.command(path)
+    assert path in str(refused.value)
+    assert reason in str(refused.value)
+
+
+def test_a_directory_on_the_way(script: Callable[..., str]) -> None:
+    path = script("true")
+    directory = Path(path).parent
+    directory.chmod(0o777)
+    with pytest.raises(RefusedCommand, match=rf"{directory} is writable by everybody \(mode 0777\)"):
+        Commands("nobody").command(path)
+    # sticky: others can add files, and not exchange ours
+    directory.chmod(0o1777)
+    Commands("nobody").command(path)
+    link = directory / "link"
+    link.symlink_to(path)
+    assert Commands("nobody").command(str(link)).program == path
+    os.chown(path, NOBODY, NOBODY)
+    Commands("root", False).command(path)
+    with pytest.raises(RefusedCommand, match=f"it runs as root, and {path} belongs to user {NOBODY}"):
+        Commands("root", True).command(path)
