@@ -47,18 +47,17 @@ def examples() -> dict[str, str]:
     shown = [re.split(r"\n *(?:will|would) produce", one)[0] for one in re.findall(r"\.nf\n(.*?)\.fi", page, re.DOTALL)]
     condition, parameter, priority, instance, servers, sequence, sequences = shown
     rest = "virtual_router_id 7\n interface eth0\n"
+    vip = "virtual_ipaddress {\n192.0.2.1\n}"
     vips = f"vrrp_instance V {{\n {rest} virtual_ipaddress {{\n%s\n}}\n}}\n"
     lists = re.findall(r"^ +(~LST.*)$", page, re.MULTILINE)
     return {
-        "condition": condition.replace("unicast_src_ip", f"{rest}unicast_src_ip", 1).replace(
-            "...\n    }", "virtual_ipaddress {\n 192.0.2.1\n}\n}", 1
-        ).replace("...\n", ""),
+        "condition": re.sub(r"\.\.\.\n", "", condition.replace("VRRP {\n        ...", f"VRRP {{\n {rest} {vip}")),
         "condition in another": condition.replace("...", ""),
         "parameter": parameter.replace("${ADDRESS_BASE}.100/32", vips % "${ADDRESS_BASE}.100/32", 1).rpartition(
             "    $ADDRESS_BASE_SUB=10"
         )[0],
         "priority": priority.split("$IF_MAIN")[0].replace("...\n", "").replace(
-            "priority ", f"{rest}virtual_ipaddress {{\n192.0.2.1\n}}\npriority "
+            "priority ", f"{rest}{vip}\npriority "
         ),
         "instances": instance,
         "servers": servers,
