@@ -20,7 +20,7 @@ from .conf.problem import BadValue
 from .conf.script import DEFAULT_USER, Account, Component, command_line, fault, open_to_all, unsafe
 from .spawn import Command
 
-_SETUID, _SETGID = 7, 6  # capabilities(7)
+_NEEDED = {"CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7}  # capabilities(7): to become another user, and to end it
 
 
 class RefusedCommand(Exception):
@@ -65,8 +65,8 @@ class Commands:
         if found != own and not _may_become_others():
             raise RefusedCommand(
                 f"it is to run as user {found.uid}, group {found.gid}, but lvs-agent runs as user {own.uid}, group "
-                f"{own.gid}, and may not become another; write a script_user it is, or give its unit CAP_SETUID and "
-                "CAP_SETGID"
+                f"{own.gid}, and may not become another; write that as script_user, or give its unit "
+                f"{', '.join(_NEEDED)}"
             )
         return found
 
@@ -87,8 +87,8 @@ class Commands:
 
 
 def _may_become_others() -> bool:
-    """Whether we have CAP_SETUID and CAP_SETGID."""
-    needed = 1 << _SETUID | 1 << _SETGID
+    """Whether we have the capabilities for that."""
+    needed = sum(1 << number for number in _NEEDED.values())
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         effective = next(line for line in file if line.startswith("CapEff:"))
     return int(effective.split()[1], 16) & needed == needed

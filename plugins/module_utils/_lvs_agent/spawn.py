@@ -35,6 +35,7 @@ _MOST_LEFT_BEHIND = 64  # pipes kept for what programs that ended left running
 _PR_CAP_AMBIENT = 47  # linux/prctl.h
 _PR_CAP_AMBIENT_IS_SET, _PR_CAP_AMBIENT_RAISE, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 2, 4
 _LAST_CAPABILITY = 63
+_TO_BECOME_OTHERS = (6, 7)  # CAP_SETGID and CAP_SETUID of capabilities(7)
 # Python ignores some, and what is ignored stays so in a new program; 32 and 33 are the C library's own
 _SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
@@ -157,7 +158,7 @@ class Spawner:
             undo = close.enter_context(contextlib.ExitStack())
             undo.callback(os.close, reading)
             source = close.enter_context(_input(stdin))
-            with self._surroundings():
+            with self._surroundings(command):
                 pid = os.posix_spawn(
                     _SETPRIV,
                     _arguments(command),
@@ -221,14 +222,19 @@ class Spawner:
         self._epoll.close()
 
     @contextlib.contextmanager
-    def _surroundings(self) -> Iterator[None]:
-        """What a new program inherits and posix_spawn(3) cannot set: directory, umask, ambient capabilities."""
+    def _surroundings(self, command: Command) -> Iterator[None]:
+        """What a new program inherits and posix_spawn(3) cannot set: directory, umask, ambient capabilities.
+
+        Of these setpriv(1) gets what it needs to become another user; it passes none on.
+        """
         here = os.open(".", os.O_PATH | os.O_DIRECTORY)
         umask = os.umask(self.umask)
         try:
             os.chdir("/")
             if self._ambient:
                 _prctl(_PR_CAP_AMBIENT_CLEAR_ALL)
+                for capability in _TO_BECOME_OTHERS if _is_another(command) else ():
+                    _prctl(_PR_CAP_AMBIENT_RAISE, capability)
             yield
         finally:
             os.umask(umask)
@@ -315,13 +321,18 @@ class Spawner:
 
 def _arguments(command: Command) -> list[str]:
     """setpriv(1)'s command line."""
-    words = [_SETPRIV, "--pdeathsig=TERM", "--inh-caps=-all"]
-    if command.uid != os.geteuid() or command.gid != os.getegid() or os.geteuid() == 0:
+    words = [_SETPRIV, "--pdeathsig=TERM", "--inh-caps=-all", "--ambient-caps=-all"]
+    if _is_another(command):
         words += [f"--reuid={command.uid}", f"--regid={command.gid}"]
         words.append("--init-groups" if command.groups else "--clear-groups")
     if not command.privileged:
         words += ["--no-new-privs", *(["--bounding-set=-all"] if os.geteuid() == 0 else [])]
     return [*words, "--", command.program, *command.argv[1:]]
+
+
+def _is_another(command: Command) -> bool:
+    """Whether its user or groups may be others than ours."""
+    return os.geteuid() == 0 or (command.uid, command.gid) != (os.geteuid(), os.getegid())
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -190,3 +191,68 @@ def test_a_directory_on_the_way(script: Callable[..., str]) -> None:
     Commands("root", False).command(path)
     with pytest.raises(RefusedCommand, match=f"it runs as root, and {path} belongs to user {NOBODY}"):
         Commands("root", True).command(path)
+
+
+UNPRIVILEGED = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+sys.path.insert(0, sys.argv[2])
+from agent_loop import run_until
+from _lvs_agent.script_commands import Commands, RefusedCommand
+from _lvs_agent.spawn import Spawner
+spawner, ended = Spawner(), []
+try:
+    command = Commands(sys.argv[3]).command("/bin/cat /proc/self/status")
+except RefusedCommand as refused:
+    print(refused)
+    raise SystemExit
+spawner.start(command, time.monotonic_ns(), 10**10, ended.append)
+run_until([spawner], lambda: ended)
+print(ended[0].output)
+print("ours", *[line.split()[1] for line in open("/proc/self/status") if line.startswith("CapAmb")])
+"""
+
+
+@pytest.mark.parametrize(
+    "user, capabilities, expected",
+    [
+        ("daemon", "+net_admin", "Uid:\t1\t1\t1\t1"),
+        ("bin", "+net_admin,+kill,+setuid,+setgid", "Uid:\t2\t2\t2\t2"),
+        ("bin", "+net_admin", "give its unit CAP_KILL, CAP_SETGID, CAP_SETUID"),
+    ],
+)
+def test_a_daemon_that_is_not_root(user: str, capabilities: str, expected: str, tmp_path: Path) -> None:
+    for parent in tmp_path.parents:
+        if "pytest" in parent.name:
+            parent.chmod(0o755)
+    tmp_path.chmod(0o755)
+    root = Path(__file__).parents[3]
+    copy = tmp_path / "library"
+    shutil.copytree(root / "plugins/module_utils/_lvs_agent", copy / "_lvs_agent")
+    shutil.copy(root / "tests/support/agent_loop.py", copy)
+    said = subprocess.run(
+        [
+            "setpriv",
+            "--reuid=1",
+            "--regid=1",
+            "--clear-groups",
+            f"--inh-caps={capabilities}",
+            f"--ambient-caps={capabilities}",
+            "/usr/bin/python3",
+            "-I",
+            "-c",
+            UNPRIVILEGED,
+            copy,
+            copy,
+            user,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+    assert expected in said
+    if "Uid" in expected:
+        held = {line.split()[0]: line.split()[1] for line in said.splitlines() if line.startswith(("Cap", "ours"))}
+        assert {held[name] for name in ("CapInh:", "CapPrm:", "CapEff:", "CapAmb:")} == {"0" * 16}
+        assert int(held["ours"], 16) & 1 << 12  # ours is still CAP_NET_ADMIN
