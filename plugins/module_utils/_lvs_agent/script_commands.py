@@ -29,11 +29,13 @@ class RefusedCommand(Exception):
 
 @dataclass(frozen=True)
 class Commands:
-    """How the command lines of one configuration are run; its global words."""
+    """How the command lines of one configuration are run; its global words, ``notify_timeout`` in seconds."""
 
     script_user: str = ""
     enable_script_security: bool = False
     set_supplementary_groups: bool = False
+    notify_timeout: int = 60
+    notify_retry: int = 0
     account: Callable[[str, str], Account | None] = this_host.account
     components: Callable[[str], Sequence[Component]] = this_host.command
 

@@ -108,6 +108,9 @@ class Child:
     asked: int = 0  # signals sent so far
 
 
+_UNKNOWN = Command((), "", -1, -1)
+
+
 class Spawner:
     """All programs that run; a source of the supervisor's loop. Nobody else may wait for any child, whatever it is."""
 
@@ -122,6 +125,8 @@ class Spawner:
         self._number = count()
         self._ambient = _ambient_capabilities()
         _keep_what_we_inherited()
+        for pid in _left_running():
+            self._watch(Child(pid, _UNKNOWN, 0, _nobody, None))
 
     def fileno(self) -> int:
         """To be watched for reading."""
@@ -175,9 +180,9 @@ class Spawner:
                 )
             undo.pop_all()
         os.set_blocking(reading, False)
-        child = Child(pid, command, now, on_end, on_timeout, os.pidfd_open(pid), reading)
-        self._ends[child.pidfd] = self._pipes[reading] = child
-        self._epoll.register(child.pidfd, select.EPOLLIN)
+        child = Child(pid, command, now, on_end, on_timeout, pipe=reading)
+        self._watch(child)
+        self._pipes[reading] = child
         self._epoll.register(reading, select.EPOLLIN)
         if timeout_ns:
             self._at(now + timeout_ns, child)
@@ -242,6 +247,11 @@ class Spawner:
             os.close(here)
             for capability in self._ambient:
                 _prctl(_PR_CAP_AMBIENT_RAISE, capability)
+
+    def _watch(self, child: Child) -> None:
+        child.pidfd = os.pidfd_open(child.pid)
+        self._ends[child.pidfd] = child
+        self._epoll.register(child.pidfd, select.EPOLLIN)
 
     def _at(self, when: int, child: Child) -> None:
         heapq.heappush(self._due, (when, next(self._number), child))
@@ -377,6 +387,13 @@ def _keep_what_we_inherited() -> None:
             # the one that listdir had is closed by now
             with contextlib.suppress(OSError):
                 os.set_inheritable(number, False)
+
+
+def _left_running() -> list[int]:
+    """Programs that were started before this process became another program by exec: children with own sessions."""
+    with contextlib.suppress(OSError), open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        return [pid for pid in map(int, file.read().split()) if os.getsid(pid) == pid]
+    return []
 
 
 def _ambient_capabilities() -> list[int]:

@@ -109,7 +109,7 @@ def test_what_fails_is_recorded_and_the_next_runs(spawner: Spawner, log: Path, m
     monkeypatch.setattr(queue_module, "_RETRY_AFTER", SECOND // 20)
     recorder = Recorder()
     queue = NotifyQueue(spawner, recorder)
-    queue.configure(COMMANDS, timeout_ns=SECOND // 2, retries=2)
+    queue.configure(Commands("root", True, notify_timeout=1, notify_retry=2))
     path = script(log, "echo broken >&2; exit 4")
     open_to_all = log.parent / "open"
     open_to_all.write_text("#!/bin/sh\n")
@@ -135,11 +135,11 @@ def test_what_fails_is_recorded_and_the_next_runs(spawner: Spawner, log: Path, m
 def test_one_that_hangs_is_ended(spawner: Spawner) -> None:
     recorder = Recorder()
     queue = NotifyQueue(spawner, recorder)
-    queue.configure(COMMANDS, timeout_ns=SECOND // 2)
+    queue.configure(Commands("root", notify_timeout=1))
     queue.push(Notice(False, "V", "MASTER", 1), NotifyWords(notify_master="/bin/sleep 100"), now())
     run_until([spawner, queue], queue.idle)
     (result,) = recorder.results
-    assert "did not end within 0.5 s" in result.how
+    assert "did not end within 1.0 s" in result.how
 
 
 def test_a_fifo_that_nobody_reads(spawner: Spawner, tmp_path: Path) -> None:

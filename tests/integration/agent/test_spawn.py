@@ -256,3 +256,14 @@ def test_a_daemon_that_is_not_root(user: str, capabilities: str, expected: str, 
         held = {line.split()[0]: line.split()[1] for line in said.splitlines() if line.startswith(("Cap", "ours"))}
         assert {held[name] for name in ("CapInh:", "CapPrm:", "CapEff:", "CapAmb:")} == {"0" * 16}
         assert int(held["ours"], 16) & 1 << 12  # ours is still CAP_NET_ADMIN
+
+
+def test_what_an_exchanged_program_left_running_is_no_zombie_for_ever(spawner: Spawner) -> None:
+    ended: list[Finished] = []
+    first = spawner.start(command("/bin/sleep", "0.5"), time.monotonic_ns(), 0, ended.append)
+    # as after exec: the same process, and another Spawner that knows nothing
+    successor = Spawner()
+    run_until([successor], lambda: successor.running() == 0)
+    assert not Path(f"/proc/{first.pid}").exists()
+    successor.close()
+    run_until([spawner], lambda: ended)

@@ -4,8 +4,8 @@
 """Notify scripts: in the order of the changes and one at a time for each instance or group, with a record of each end.
 
 keepalived starts all scripts of a change at once and forgets them; where two changes follow each other closely, the
-scripts overtake each other. What we add has words of its own, behind ``@lvs_agent``: ``notify_timeout`` and
-``notify_retry``.
+scripts overtake each other. What we add has words of its own in global_defs: ``@lvs_agent notify_timeout`` and
+``@lvs_agent notify_retry``.
 """
 
 from __future__ import annotations
@@ -67,13 +67,11 @@ class NotifyQueue:
         self._spawner = spawner
         self._record = record
         self._commands = Commands()
-        self._timeout_ns = 60 * SECOND
-        self._retries = 0
         self._lines: dict[tuple[bool, str], _Line] = {}
 
-    def configure(self, commands: Commands, timeout_ns: int = 60 * SECOND, retries: int = 0) -> None:
-        """How scripts are run from now on; ``retries`` are runs after a failure, unless the state has changed again."""
-        self._commands, self._timeout_ns, self._retries = commands, timeout_ns, retries
+    def configure(self, commands: Commands) -> None:
+        """How scripts are run from now on."""
+        self._commands = commands
 
     def push(self, notice: Notice, words: NotifyWords, now_ns: int) -> None:
         """Run the scripts of a change after those of the changes before."""
@@ -117,7 +115,8 @@ class NotifyQueue:
         try:
             # the path is looked at again: a script can be exchanged while we run
             command = self._commands.command(job.command, "", *job.arguments)
-            self._spawner.start(command, now_ns, self._timeout_ns, lambda end: self._ended(line, job, end))
+            limit_ns = self._commands.notify_timeout * SECOND
+            self._spawner.start(command, now_ns, limit_ns, lambda end: self._ended(line, job, end))
         except RefusedCommand as refused:
             self._done(line, False, f"it is not run: {refused}", "", now_ns)
         except OSError as error:
@@ -128,7 +127,7 @@ class NotifyQueue:
     def _ended(self, line: _Line, job: _Job, end: Finished) -> None:
         line.running = False
         newer = any(other.notice != job.notice for other in line.jobs)
-        if not end.ok and job.attempts <= self._retries and not newer:
+        if not end.ok and job.attempts <= self._commands.notify_retry and not newer:
             line.next_ns = end.ended_ns + _RETRY_AFTER
             return
         self._done(line, end.ok, f"it {end}", end.output, end.started_ns)

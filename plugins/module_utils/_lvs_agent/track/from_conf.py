@@ -53,6 +53,8 @@ def commands_of(configuration: Words) -> Commands:
         str(said.get("script_user", "")),
         model.is_on(said.get("enable_script_security")),
         model.is_on(said.get("set_supplementary_groups")),
+        _whole(said, "notify_timeout", 60),
+        _whole(said, "notify_retry", 0),
     )
 
 

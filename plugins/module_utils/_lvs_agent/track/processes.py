@@ -23,7 +23,7 @@ from .quorum import ProcessPlan, Quorum
 _YOUNG = 3  # looks at a process before it is known
 _TURNS = 16  # looks until every known one was read again
 _LONGEST = 65536  # bytes of a command line
-_AT_ONCE = 400  # processes read in one turn of the loop
+_AT_ONCE = 100  # processes read in one turn of the loop
 _SOON = SECOND // 200
 
 
