@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"lvs-agent run: there is no group {arguments.socket_group}\n")
         return USAGE
     # everything the daemon and its VRRP process need, and nothing the other commands wait for
+    from .supervisor.scripting import Scripting
     from .supervisor.supervisor import Options, Supervisor
     from .vrrp import process
 
@@ -84,9 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
         group=group,
         pid_file=arguments.pid_file,
     )
+
+    def parts(supervisor: Supervisor) -> list[Scripting]:
+        return [Scripting(supervisor.track, supervisor.record)]
+
     try:
         os.makedirs(options.runtime_dir, mode=0o755, exist_ok=True)
-        return Supervisor(options, process.run, dict(os.environ)).run()
+        return Supervisor(options, process.run, dict(os.environ), parts).run()
     except KernelError as error:
         logging.getLogger(__name__).critical("%s", error)
     except OSError as error:

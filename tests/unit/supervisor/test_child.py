@@ -174,7 +174,7 @@ class TestSilence:
         assert process.signals == []
         assert watched.deadline_ns() == 2 * SILENCE_LIMIT_NS + 10
 
-    def test_after_a_pause_of_the_host_it_has_a_turn(self, made: tuple[Child, FakeProcess, Channel]) -> None:
+    def test_after_a_pause_it_has_a_turn(self, made: tuple[Child, FakeProcess, Channel]) -> None:
         watched, process, _theirs = made
         later = SILENCE_LIMIT_NS + 60 * SECOND
         watched.handle(later)

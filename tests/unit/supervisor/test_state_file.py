@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from _lvs_agent.supervisor.state_file import Saved, StateFile, boot_id, parse, resumable
 from _lvs_agent.vrrp.actions import State
-from _lvs_agent.vrrp.messages import Resume
-from _lvs_agent.vrrp.plan import Identity
+from _lvs_agent.vrrp.messages import Resume, TrackResult
+from _lvs_agent.vrrp.plan import Identity, TrackKind
 
 ONE, TWO = Identity(51, 4, "ens33", ""), Identity(52, 6, "eth0.100", "fe80::1")
 
@@ -30,9 +30,11 @@ def test_masters_of_this_boot_are_resumed() -> None:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     file = StateFile(str(tmp_path / "state.json"), boot_id())
     assert file.read() is None
-    file.transition({ONE: State.MASTER, TWO: State.FAULT}, 5)
+    file.states({ONE: State.MASTER, TWO: State.FAULT}, 5)
     file.alive(9)
-    assert file.read() == Saved(boot_id(), 9, {ONE: State.MASTER, TWO: State.FAULT})
+    results = (TrackResult(TrackKind.SCRIPT, "chk", False), TrackResult(TrackKind.FILE, "load", True, -7))
+    file.results([*results, TrackResult(TrackKind.SCRIPT, "new", None)])
+    assert file.read() == Saved(boot_id(), 9, {ONE: State.MASTER, TWO: State.FAULT}, results)
     assert [one.name for one in tmp_path.iterdir()] == ["state.json"]
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
     file.remove()
@@ -44,10 +46,11 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     [
         "",
         "[]",
-        '{"version": 2, "boot_id": "b", "alive_ns": 1, "instances": []}',
-        '{"version": 1, "boot_id": "b", "alive_ns": "1", "instances": []}',
-        '{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [[51, 4, "ens33"]]}',
-        '{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [[51, 4, "ens33", "", "KING"]]}',
+        '{"version": 2, "boot_id": "b", "alive_ns": 1, "instances": [], "tracked": []}',
+        '{"version": 1, "boot_id": "b", "alive_ns": "1", "instances": [], "tracked": []}',
+        '{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [[51, 4, "ens33"]], "tracked": []}',
+        '{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [[51, 4, "ens33", "", "KING"]], "tracked": []}',
+        '{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [], "tracked": [["script", "chk", null, 0]]}',
         "[" * 100_000,
     ],
 )

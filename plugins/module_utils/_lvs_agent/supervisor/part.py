@@ -28,13 +28,13 @@ class Part(Protocol):
         """The VRRP process said this (vrrp/messages.py)."""
 
     def results(self) -> Iterable[TrackResult]:
-        """What the VRRP process must know: all of it, for one that begins."""
-
-    def settled(self) -> bool:
-        """Whether ``results`` has all there will be, so that a new VRRP process decides as the one before."""
+        """What the VRRP process must know; ``up`` is None for what has no result yet."""
 
     def stop(self, now_ns: int) -> None:
         """The daemon ends: finish."""
+
+    def close(self, now_ns: int) -> None:
+        """The daemon is gone."""
 
     def busy(self) -> bool:
         """Whether there is something to finish."""

@@ -10,18 +10,26 @@ answer its control socket; and it stays small, which a VRRP process forked from 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 import os
 import pickle
+import stat
 import traceback
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from .job import Job
 
 if TYPE_CHECKING:
+    from ..notify.fifo import FifoPlan
+    from ..notify.mail import MailPlan
+    from ..script_commands import Commands
+    from ..track.from_conf import TrackPlans
     from ..vrrp.plan import Plan
 
 LIMIT_NS = 60_000_000_000
 NAME = "lvs-agent-read"
+_UMASK = 0o022
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +37,11 @@ class Settings:
     """All that a file says, for each part of the daemon."""
 
     plan: Plan
+    tracks: TrackPlans
+    commands: Commands
+    mail: MailPlan | None
+    fifos: tuple[FifoPlan, ...]
+    umask: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +59,6 @@ def read(path: str, config_id: str) -> Result:
     from ..conf import read as conf_read
     from ..conf import settle
     from ..conf.problem import ERROR, ConfigurationError
-    from ..vrrp import from_conf
 
     parsed = conf_read.read_file(path, ids=[config_id])
     problems = conf_read.file_problems(parsed)
@@ -55,10 +67,40 @@ def read(path: str, config_id: str) -> Result:
     settings = None
     if not errors:
         try:
-            settings = Settings(from_conf.plan(settle.settle(parsed.configuration)))
+            settings, more = _settings(settle.settle(parsed.configuration))
+            warnings += tuple(more)
         except ConfigurationError as error:
             errors = [str(parsed.places.with_position(problem)) for problem in error.problems]
     return Result(settings, tuple(errors), warnings)
+
+
+def _settings(configuration: dict[str, Any]) -> tuple[Settings, list[str]]:
+    """What a settled configuration says, and what is wrong with its scripts on this host; pure but for looking there.
+
+    Raises ConfigurationError.
+    """
+    from ..notify import from_conf as notify_conf
+    from ..track import from_conf as track_conf
+    from ..vrrp import from_conf as vrrp_conf
+
+    plan = vrrp_conf.plan(configuration)
+    commands = track_conf.commands_of(configuration)
+    tracks = track_conf.plans(configuration, plan, commands)
+    fifos, problems = notify_conf.fifos(configuration, commands)
+    problems += [f"vrrp_script {script.name} is down: {script.refused}" for script in tracks.scripts if script.refused]
+    mail = notify_conf.mail(configuration, os.uname().nodename)
+    umask = configuration["global_defs"].get("umask")
+    return Settings(plan, tracks, commands, mail, tuple(fifos), _umask(umask)), problems
+
+
+def _umask(said: Any) -> int:
+    """keepalived's ``umask``: a number as in C, or names of stat(2)'s bits with | between them."""
+    text = str(said).replace("|", " ") if said is not None else ""
+    if text[:1].isdigit():
+        octal = text[:1] == "0" and text[1:].isdigit()
+        return int(text, 8 if octal else 0) & 0o777
+    bits = [int(getattr(stat, f"S_{name}", 0)) for name in text.split()]
+    return functools.reduce(operator.or_, bits, 0) or _UMASK
 
 
 def read_apart(path: str, config_id: str, deadline_ns: int, done: Callable[[Result], None]) -> Job:

@@ -17,12 +17,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..vrrp.actions import State
-from ..vrrp.messages import Resume
-from ..vrrp.plan import Identity
+from ..vrrp.messages import Resume, TrackResult
+from ..vrrp.plan import Identity, TrackKind
 from .files import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _log = logging.getLogger(__name__)
 _VERSION = 1
@@ -34,12 +34,14 @@ _LONGEST = 16 << 20
 class Saved:
     """What a file says: the boot it was written in, when the VRRP process was last known to be alive, the states.
 
-    ``alive_ns`` is CLOCK_MONOTONIC, so it means something in the same boot only.
+    ``alive_ns`` is CLOCK_MONOTONIC, so it means something in the same boot only. ``results`` are the last ones of
+    what is tracked: a master is resumed with them, rather than to be in FAULT until each script has ended once.
     """
 
     boot_id: str
     alive_ns: int
     states: Mapping[Identity, State]
+    results: tuple[TrackResult, ...] = ()
 
 
 def boot_id() -> str:
@@ -67,18 +69,27 @@ class StateFile:
         self.path = path
         self._boot_id = this_boot
         self._states = "[]"
+        self._results = "[]"
+        self._alive_ns = 0
         self._failed = False
 
-    def transition(self, states: Mapping[Identity, State], alive_ns: int) -> None:
+    def states(self, states: Mapping[Identity, State], alive_ns: int) -> None:
         """Write these states."""
         self._states = json.dumps([[*identity, state.value] for identity, state in states.items()])
         self.alive(alive_ns)
 
+    def results(self, results: Iterable[TrackResult]) -> None:
+        """Write these results of what is tracked; what is not known is left out."""
+        known = [[one.kind.value, one.name, one.up, one.value] for one in results if one.up is not None]
+        self._results = json.dumps(known)
+        self.alive(self._alive_ns)
+
     def alive(self, alive_ns: int) -> None:
         """Write the last states again, with this time. An error is logged once: the daemon goes on without."""
+        self._alive_ns = alive_ns
         text = (
             f'{{"version": {_VERSION}, "boot_id": {json.dumps(self._boot_id)}, "alive_ns": {alive_ns}, '
-            f'"instances": {self._states}}}\n'
+            f'"instances": {self._states}, "tracked": {self._results}}}\n'
         )
         try:
             replace(self.path, text.encode(), 0o600)
@@ -116,10 +127,12 @@ def parse(text: str) -> Saved:
         raise ValueError("nested too deeply") from error
     if not isinstance(content, dict) or content.get("version") != _VERSION:
         raise ValueError(f"not version {_VERSION} of the state file")
-    alive_ns, boot, instances = content.get("alive_ns"), content.get("boot_id"), content.get("instances")
-    if not isinstance(alive_ns, int) or not isinstance(boot, str) or not isinstance(instances, list):
-        raise ValueError("alive_ns, boot_id or instances is missing")  # noqa: TRY004 - a file's content is a value
-    return Saved(boot, alive_ns, dict(_state(one) for one in instances))
+    for key, kind in (("alive_ns", int), ("boot_id", str), ("instances", list), ("tracked", list)):
+        if not isinstance(content.get(key), kind):
+            raise ValueError(f"{key} is missing")  # noqa: TRY004 - a file's content is a value
+    states = dict(_state(one) for one in content["instances"])
+    results = tuple(_result(one) for one in content["tracked"])
+    return Saved(content["boot_id"], content["alive_ns"], states, results)
 
 
 def _state(one: Any) -> tuple[Identity, State]:
@@ -127,3 +140,10 @@ def _state(one: Any) -> tuple[Identity, State]:
     if kinds != [int, int, str, str, str]:
         raise ValueError(f"{one!r} is no instance")
     return Identity(*one[:4]), State(one[4])
+
+
+def _result(one: Any) -> TrackResult:
+    kinds = [type(field) for field in one] if isinstance(one, list) else []
+    if kinds != [str, str, bool, int]:
+        raise ValueError(f"{one!r} is no result")
+    return TrackResult(TrackKind(one[0]), *one[1:])

@@ -72,19 +72,22 @@ class Options:
 
 
 class Supervisor:
-    """One run of the daemon. ``entry`` is the VRRP process's main function; ``parts`` are tracking and notification."""
+    """One run of the daemon.
+
+    ``entry`` is the VRRP process's main function; ``parts`` makes tracking and notification.
+    """
 
     def __init__(
         self,
         options: Options,
         entry: Callable[[Channel], int],
         environment: dict[str, str],
-        parts: Sequence[Part] = (),
+        parts: Callable[[Supervisor], Sequence[Part]] = lambda _supervisor: (),
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._options = options
         self._environment = environment
-        self._parts = list(parts)
+        self._parts = parts(self)
         self._clock = clock
         self._started_ns = clock()
         inherited = upgrade.inherited(environment)
@@ -97,6 +100,8 @@ class Supervisor:
         self._notify = sd_notify.from_environment(environment, os.getpid())
         self._file = StateFile(os.path.join(options.runtime_dir, "state.json"), boot_id())
         self._saved = self._file.read()
+        same_boot = self._saved is not None and self._saved.boot_id == boot_id()
+        self._before = {(one.kind, one.name): one for one in self._saved.results} if same_boot and self._saved else {}
         self.events = Events(options.history_dir)
         self._control = ControlSocket(options.socket, options.group, self._answer)
         self._requests = StatusRequests()
@@ -178,6 +183,8 @@ class Supervisor:
     def _close(self, signals: Signals) -> None:
         self._reload.close()
         self._keeper.close()
+        for part in self._parts:
+            part.close(self._clock())
         self._control.close()
         signals.close()
         self.events.close()
@@ -238,6 +245,7 @@ class Supervisor:
             _log.error("%s", problem)
         _log.info("%d VRRP instances: %s", count, said or "nothing changed")
         self._up = True
+        self._before.clear()
         self._finish_reload(applied=True, errors=message.problems, said=said or "nothing changed", **changes)
 
     def _finish_reload(self, *, applied: bool, errors: Sequence[str], said: str, **changes: list[str]) -> None:
@@ -282,17 +290,26 @@ class Supervisor:
 
     def results(self) -> Iterable[messages.TrackResult]:
         """What is tracked, for a VRRP process that begins."""
-        return [result for part in self._parts for result in part.results()]
+        return [self._known(result) for part in self._parts for result in part.results()]
 
     def settled(self) -> bool:
         """Whether everything that is tracked has said how it is."""
-        return all(part.settled() for part in self._parts)
+        return all(result.up is not None for result in self.results())
+
+    def _known(self, result: messages.TrackResult) -> messages.TrackResult:
+        """A result, or what the daemon before us knew of the same."""
+        return self._before.get((result.kind, result.name), result) if result.up is None else result
 
     def track(self, result: messages.TrackResult, cause: str) -> None:
         """Something that is tracked changed: for the parts to call."""
         up = {True: "up", False: "down", None: "unknown"}[result.up]
         self._event("tracking", cause, name=result.name, tracked=result.kind.value, state=up)
         self._keeper.send(result)
+        self._file.results(self.results())
+
+    def record(self, kind: str, cause: str, name: str, details: dict[str, Any]) -> None:
+        """Write an event: for the parts to call."""
+        self._event(kind, cause, name=name, **details)
 
     def died(self, ended: Ended, pid: int, again_ns: int) -> None:
         """The VRRP process ended unasked."""
@@ -364,6 +381,9 @@ class Supervisor:
             limit_ns += _STOP_ADVERTS * max(adverts, default=0)
         _log.info("end%s", ", at once" if at_once else ": hand over first")
         self._event("stop", "asked for by a signal" + (", a second time: at once" if at_once else ""))
+        for _one, reply in self._hand_overs:
+            reply(Refused("stopping", "the daemon is about to end, and hands everything over"))
+        self._hand_overs.clear()
         self._notify.stopping("handing over")
         self._notify.extend_timeout(limit_ns + _FINISH_NS)
         self._reload.close()

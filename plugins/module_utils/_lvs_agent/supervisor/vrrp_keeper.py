@@ -35,7 +35,9 @@ _FIRST_NS, _MOST_NS, _CALM_NS = _SECOND // 10, 10 * _SECOND, 60 * _SECOND
 _LEAVE_NS = _SECOND // 10
 # How long a successor waits for what is tracked: the process before serves on meanwhile.
 _SETTLE_NS = 10 * _SECOND
-_LOOK_NS = _SECOND // 20
+# The same for the first process after a start: an instance whose scripts have no result yet is in FAULT.
+_FIRST_RESULTS_NS = _SECOND
+_LOOK_NS = _SECOND // 100
 
 
 class Listener(Protocol):
@@ -48,7 +50,7 @@ class Listener(Protocol):
         """What is tracked, for a process that begins."""
 
     def settled(self) -> bool:
-        """Whether ``results`` has all there will be."""
+        """Whether everything in ``results`` is known."""
 
     def died(self, ended: child.Ended, pid: int, again_ns: int) -> None:
         """It ended unasked, and is started again in ``again_ns`` nanoseconds."""
@@ -111,7 +113,7 @@ class VrrpKeeper:
                 if one is not None:
                     one.kill("it did not end when it was told to")
         if now_ns >= self._look_ns:
-            self._replace_former(now_ns)
+            self._go_on(now_ns)
 
     def start(self, now_ns: int, resume: tuple[messages.Resume, ...] = ()) -> None:
         """Start a process; it is configured when it is ready and there is a plan. ``resume``: who was master."""
@@ -189,15 +191,25 @@ class VrrpKeeper:
                 self.states.pop(message.identity, None)
             else:
                 self.states[message.identity] = message.state
-            self._file.transition(self.states, message.monotonic_ns)
+            self._file.states(self.states, message.monotonic_ns)
 
     def _begin(self, now_ns: int) -> None:
         """The process is ready, and there is a plan."""
-        if self._former is not None:
-            self._settle_ns = now_ns + _SETTLE_NS
-            self._replace_former(now_ns)
-            return
+        self._settle_ns = now_ns + (_FIRST_RESULTS_NS if self._former is None else _SETTLE_NS)
+        self._go_on(now_ns)
+
+    def _go_on(self, now_ns: int) -> None:
+        """Configure the process when what is tracked is known, and the process of the program before is gone."""
+        self._look_ns = NEVER
         if self.child is None or self._plan is None or self._stopping:
+            return
+        at_once = self._former is None and self._resumes
+        if not at_once and not self._listener.settled() and now_ns < self._settle_ns:
+            self._look_ns = now_ns + _LOOK_NS
+            return
+        if self._former is not None:
+            self._kill_ns = now_ns + _LEAVE_NS
+            self._former.leave()
             return
         for result in self._listener.results():
             self.child.send(result)
@@ -234,17 +246,6 @@ class VrrpKeeper:
         self._note(message)
         if isinstance(message, (messages.Transitioned, messages.AlarmRaised, messages.AlarmGone, messages.Remark)):
             self._listener.heard(message, now_ns)
-
-    def _replace_former(self, now_ns: int) -> None:
-        """Tell it to leave when its successor can go on; a few milliseconds later it is gone."""
-        self._look_ns = NEVER
-        if self._former is None or self._stopping:
-            return
-        if not self._listener.settled() and now_ns < self._settle_ns:
-            self._look_ns = now_ns + _LOOK_NS
-            return
-        self._kill_ns = now_ns + _LEAVE_NS
-        self._former.leave()
 
     def _former_ended(self, ended: child.Ended, now_ns: int) -> None:
         if self._former is None:

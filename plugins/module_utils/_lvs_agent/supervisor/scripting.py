@@ -1,0 +1,87 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tracking and notification as a part of the supervisor: both run programs, by one spawner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+from ..notify.notifier import Notifier
+from ..notify.queue import NotifyResult
+from ..spawn import Spawner
+from ..track.files import TrackFiles
+from ..track.processes import TrackProcesses
+from ..track.scripts import TrackScripts
+from ..vrrp.messages import LowerPriorityAdvert, PriorityChanged, TrackResult, Transitioned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..notify.notifier import Recorded
+    from .loop import Source
+    from .reader import Settings
+
+#: Writes an event: its kind, why, whose it is, and what else belongs to it.
+Record = Callable[[str, str, str, "dict[str, Any]"], None]
+
+
+class Scripting:
+    """``track`` gets each result that changed and why; ``record`` how each notification ended."""
+
+    def __init__(self, track: Callable[[TrackResult, str], None], record: Record) -> None:
+        self._record = record
+        self._spawner = Spawner()
+        self._scripts = TrackScripts(self._spawner, track)
+        self._processes = TrackProcesses(track)
+        self._files = TrackFiles(track)
+        self._notifier = Notifier(self._spawner, self._recorded)
+
+    def sources(self) -> Iterable[Source]:
+        """Ends of programs first: they make room for others."""
+        return (self._spawner, self._processes, self._files, self._scripts, self._notifier)
+
+    def configure(self, settings: Settings, now_ns: int) -> None:
+        """Track and notify like this from now on."""
+        self._spawner.umask = settings.umask
+        self._notifier.configure(settings.plan, settings.commands, settings.mail, settings.fifos, now_ns)
+        self._scripts.configure(settings.tracks.scripts, now_ns)
+        self._processes.configure(settings.tracks.processes, now_ns)
+        self._files.configure(settings.tracks.files, now_ns)
+
+    def heard(self, message: Any, now_ns: int) -> None:
+        """Notify of what the VRRP process said."""
+        if isinstance(message, Transitioned):
+            self._notifier.transition(message, now_ns)
+        elif isinstance(message, PriorityChanged):
+            self._notifier.priority_changed(message, now_ns)
+        elif isinstance(message, LowerPriorityAdvert):
+            self._notifier.lower_priority_advert(message, now_ns)
+
+    def results(self) -> list[TrackResult]:
+        """What is tracked, as far as it is known."""
+        return [*self._scripts.results(), *self._processes.results(), *self._files.results()]
+
+    def stop(self, now_ns: int) -> None:
+        """Track nothing any more; what is to be told is told."""
+        for part in (self._scripts, self._processes, self._files):
+            part.configure((), now_ns)
+
+    def busy(self) -> bool:
+        """Whether a notification is on its way."""
+        return not self._notifier.idle()
+
+    def close(self, now_ns: int) -> None:
+        """End what runs."""
+        self._notifier.close(now_ns)
+        self._spawner.stop_all(now_ns)
+        self._processes.close()
+        self._files.close()
+
+    def _recorded(self, one: Recorded) -> None:
+        if isinstance(one, NotifyResult):
+            details = {"keyword": one.keyword, "command": one.command, "output": one.output}
+            self._record("notify", one.how, one.notice.name, {**details, "ok": one.ok, "attempts": one.attempts})
+        else:
+            details = {"subjects": ", ".join(one.subjects)}
+            self._record("mail", one.how, "", {**details, "ok": one.ok, "attempts": one.attempts})
