@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -15,24 +14,15 @@ import pytest
 import testinfra
 import yaml
 
-from _lab import lab
-from site_under_test import DIRECTORS, LAB, REAL_SERVERS, VIP
+from as_a_user import INVENTORY, PLAYBOOKS, run
+from site_under_test import DIRECTORS, REAL_SERVERS, VIP
 
-CHECKOUT = Path(__file__).parents[3]
-INVENTORY = CHECKOUT / "playbooks/inventories/dr-two-nic"
 Host = Callable[[str], testinfra.host.Host]
 Edit = Callable[[dict[str, Any]], None]
 
 
 def site_yml(inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """site.yml as a user of this checkout runs it, with its ansible.cfg and not molecule's; errors beside the rest."""
-    environment = {name: value for name, value in os.environ.items() if name != "ANSIBLE_CONFIG"}
-    argv = ["ansible-playbook", "-i", str(inventory), "-i", str(lab.inventory_path(LAB)), *arguments]
-    return subprocess.run(
-        [*argv, str(CHECKOUT / "playbooks/site.yml")],
-        cwd=CHECKOUT, env={**environment, "ANSIBLE_FORCE_COLOR": "0"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+    return run("ansible-playbook", inventory, *arguments, str(PLAYBOOKS / "site.yml"))
 
 
 def state_of(host: Host) -> dict[str, str]:

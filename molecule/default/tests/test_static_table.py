@@ -5,21 +5,17 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from _lab import lab, probe, remote
-from site_under_test import CLIENT, LAB, REAL_SERVERS, Site, failures, wait_until
+import as_a_user
+from _lab import probe, remote
+from site_under_test import CLIENT, REAL_SERVERS, Site, failures, wait_until
 
 PLAYBOOK = Path(__file__).parents[1] / "static_table.yml"
-CHECKOUT = Path(__file__).parents[3]
-INVENTORIES = ["-i", str(CHECKOUT / "playbooks/inventories/dr-two-nic"), "-i", str(lab.inventory_path(LAB))]
 
 VIP4, VIP6, MARKED = "192.168.1.110", "fd00:1::110", "192.168.1.111"
 FOUR = [f"{address}:80" for address in REAL_SERVERS.values()]
@@ -36,26 +32,15 @@ ADDED = [
 ]
 
 
-def ansible(program: str, *words: str) -> str:
-    """What an Ansible program printed, as a user of this checkout runs it. Fails when it does."""
-    environment = {name: value for name, value in os.environ.items() if name != "ANSIBLE_CONFIG"}
-    environment |= {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
-    done = subprocess.run(
-        [program, *INVENTORIES, *words], cwd=CHECKOUT, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+def module(host: str, name: str, arguments: dict[str, Any]) -> str:
+    """What a module that must succeed returned, as ``ansible`` prints it."""
+    done = as_a_user.run("ansible", as_a_user.INVENTORY, host, "-m", f"linuxha.lvs.{name}", "-a", json.dumps(arguments))
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
 def play(*words: str) -> dict[str, int]:
-    """Run the playbook; host -> number of changed tasks."""
-    output = ansible("ansible-playbook", *words, str(PLAYBOOK))
-    return {host: int(count) for host, count in re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", output, re.M)}
-
-
-def module(host: str, name: str, arguments: dict[str, Any]) -> str:
-    return ansible("ansible", host, "-m", f"linuxha.lvs.{name}", "-a", json.dumps(arguments))
+    return as_a_user.play(as_a_user.INVENTORY, PLAYBOOK, *words)
 
 
 def table(site: Site) -> list[str]:
