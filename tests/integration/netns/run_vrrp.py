@@ -24,7 +24,7 @@ from _lvs_agent.conf.settle import settle
 from _lvs_agent.supervisor.channel import pair
 from _lvs_agent.vrrp import messages
 from _lvs_agent.vrrp.from_conf import plan as make_plan
-from _lvs_agent.vrrp.plan import Plan
+from _lvs_agent.vrrp.plan import Plan, TrackKind
 from _lvs_agent.vrrp.process import run
 
 
@@ -46,14 +46,14 @@ def command(words: list[str]) -> messages.ToVrrp:
     if words[0] == "configure":
         return messages.Configure(plan_of(words[1]))
     if words[0] == "track":
-        kind = {kind.value: kind for kind in messages.TrackKind}[words[1]]
-        return messages.TrackResult(kind, words[2], words[3] == "up")
-    return {
+        return messages.TrackResult(TrackKind(words[1]), words[2], words[3] == "up")
+    simple: dict[str, messages.ToVrrp] = {
         "stop": messages.Stop(),
         "leave": messages.Leave(),
         "status": messages.StatusRequest(1),
         "handover": messages.HandOver(),
-    }[words[0]]
+    }
+    return simple[words[0]]
 
 
 def main() -> int:
@@ -81,6 +81,7 @@ def main() -> int:
             elif sys.stdin in ready:
                 return 0
     except messages.ChannelClosed:
+        ours.close()
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 

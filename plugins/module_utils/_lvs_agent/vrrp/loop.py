@@ -32,7 +32,7 @@ from .alarms import NEVER
 from .announcer import Announcer, Frame
 from .errors import PacketError
 from .host import Host, shown
-from .ip import PROTO_AH, parse_ipv4, text
+from .ip import PROTO_AH, text
 from .machine import Machine
 from .ports import Listening, Ports
 from .priority import Effective, effective
@@ -105,7 +105,7 @@ class Loop:
             a.RemoveVips: self._remove_vips,
             a.Announce: self._announce,
             a.ProbeVips: self._probe_vips,
-            a.ReadFirst: lambda runner, action, now: None,  # the next turn reads before it looks at timers
+            a.ReadFirst: lambda runner, action, now: None,  # never: see _timers
             a.LowerPriorityHeard: self._lower_priority_heard,
             a.Transition: self._transition,
             a.Alarm: self._alarm,
@@ -122,22 +122,31 @@ class Loop:
 
     def turn(self) -> None:
         """Everything that is due now."""
-        now = self.clock()
+        polled = self.clock()
+        packets: list[tuple[Listening, Any]] = []
         others: list[Callable[[int], None]] = []
         for key, _events in self.selector.select(0):
             if isinstance(key.data, Listening):
-                self._read_port(key.data, now)
+                self._read_port(key.data, packets, polled)
             else:
                 others.append(key.data)
-        self._timers(now)
+        # only now: what is told earlier than it arrived would make a timer run out early
+        now = self.clock()
+        for listening, packet in packets:
+            self._packet(listening, packet, now)
+        self._timers(now, polled)
         for read in others:
-            read(now)
+            read(self.clock())
+        self._portion(self.clock())
+
+    def _portion(self, now: int) -> None:
+        """What can wait for the next turn if it must."""
         if self.announcer.due <= now:
             self.announcer.turn(now)
         if self.probes.due <= now:
             self.probes.turn(now)
         for _step in range(min(_STEPS, len(self.work))):
-            self.work.popleft()(now)
+            self.work.popleft()(self.clock())
         if now >= self._heartbeat:
             self._heartbeat = now + _HEARTBEAT_NS
             self.tell(messages.Heartbeat(now, self.channel.dropped))
@@ -156,22 +165,23 @@ class Loop:
         if left > 0:
             select.select([self._epoll], [], [], left / SECOND)
 
-    def _timers(self, now: int) -> None:
+    def _timers(self, now: int, polled: int) -> None:
+        """What is due; what has become due since the sockets were looked at waits until they were looked at again."""
         heap = self._heap
-        while heap and heap[0][0] <= now:
+        while heap and heap[0][0] <= polled:
             due, _entry, runner = heapq.heappop(heap)
             if due != runner.scheduled:
                 continue
             runner.scheduled = NEVER
             if runner.gone:
                 continue
-            if runner.repair_at <= now:
+            if runner.repair_at <= polled:
                 runner.repair_at = NEVER
                 self._repair(runner, now)
             machine = runner.machine
-            if machine.wake_ns <= now:
+            if machine.wake_ns <= polled:
                 self._look_for_stall(now - machine.wake_ns, now)
-                self.perform(runner, machine.timer(now, now), now, settle=True)
+                self.perform(runner, machine.timer(now, polled), now, settle=True)
             else:
                 self.schedule(runner)
 
@@ -193,50 +203,39 @@ class Loop:
 
     # ---- packets
 
-    def _read_port(self, listening: Listening, now: int) -> None:
+    def _read_port(self, listening: Listening, packets: list[tuple[Listening, Any]], now: int) -> None:
         """Until it is empty, or all that was there at the beginning has been read."""
-        read = self._read_ipv4 if listening.port.family == 4 else self._read_ipv6
+        port = listening.port
+        receive: Callable[[], Any] = port.receive_ipv4 if port.family == 4 else port.receive_ipv6
         try:
-            for _packet in range(listening.port.most):
-                if not read(listening, now):
+            for _packet in range(port.most):
+                packet = receive()
+                if packet is None:
                     return
+                packets.append((listening, packet))
         except OSError as error:
-            self.remark(logging.WARNING, "", f"{listening.port.interface}: receiving adverts failed: {error}", now)
+            self.remark(logging.WARNING, "", f"{port.interface}: receiving adverts failed: {error}", now)
 
-    def _read_ipv4(self, listening: Listening, now: int) -> bool:
-        packet = listening.port.receive_ipv4()
-        if packet is None:
-            return False
-        place = _VRID_AT_SIGNED if listening.port.protocol == PROTO_AH else _VRID_AT
-        vrid = packet[place] if len(packet) > place else -1
-        runner = listening.find(vrid, packet[12:16], packet[16:20])
-        if runner is None or runner.receiver is None:
-            self._stranger(listening, packet, vrid, runner is not None, now)
-            return True
+    def _packet(self, listening: Listening, packet: Any, now: int) -> None:
+        """Find the instance it is for, and hand it over."""
+        if listening.port.family == 4:
+            place = _VRID_AT_SIGNED if listening.port.protocol == PROTO_AH else _VRID_AT
+            vrid = packet[place] if len(packet) > place else -1
+            runner = listening.find(vrid, packet[12:16], packet[16:20])
+        else:
+            vrid = packet.payload[1] if len(packet.payload) > 1 else -1
+            runner = listening.find(vrid, packet.source, packet.destination)
+        receiver = runner.receiver if runner is not None else None
+        if runner is None or receiver is None:
+            if runner is None:
+                self._stranger(listening, packet, vrid, now)
+            return
         try:
-            advert = runner.receiver.ipv4(packet)
+            advert = receiver.ipv4(packet) if listening.port.family == 4 else receiver.ipv6(packet)
         except PacketError as error:
             self.perform(runner, runner.machine.rejected(now, error), now)
-            return True
+            return
         self._advert(runner, advert, now)
-        return True
-
-    def _read_ipv6(self, listening: Listening, now: int) -> bool:
-        datagram = listening.port.receive_ipv6()
-        if datagram is None:
-            return False
-        vrid = datagram.payload[1] if len(datagram.payload) > 1 else -1
-        runner = listening.find(vrid, datagram.source, datagram.destination)
-        if runner is None or runner.receiver is None:
-            self._stranger(listening, b"", vrid, runner is not None, now)
-            return True
-        try:
-            advert = runner.receiver.ipv6(datagram)
-        except PacketError as error:
-            self.perform(runner, runner.machine.rejected(now, error), now)
-            return True
-        self._advert(runner, advert, now)
-        return True
 
     def _advert(self, runner: Runner, advert: Any, now: int) -> None:
         machine = runner.machine
@@ -247,23 +246,17 @@ class Loop:
         elif machine.wake_ns < runner.scheduled:
             self.schedule(runner)
 
-    def _stranger(self, listening: Listening, packet: bytes, vrid: int, ours: bool, now: int) -> None:
-        """A packet for no instance of ours, or for one that has no address yet."""
+    def _stranger(self, listening: Listening, packet: Any, vrid: int, now: int) -> None:
+        """A packet for no instance of ours."""
         if vrid < 0:
             self.counters["malformed"] += 1
-            return
-        if ours:
             return
         self.counters["unknown_vrid"] += 1
         if self.log_unknown_vrids and now - self._stranger_told >= SECOND:
             self._stranger_told = now
-            try:
-                source = f" from {text(parse_ipv4(packet).source)}" if packet else ""
-            except PacketError:
-                source = ""
-            self.remark(
-                logging.INFO, "", f"{listening.port.interface}: an advert{source} of VRID {vrid}, not ours", now
-            )
+            source = text(packet[12:16] if listening.port.family == 4 else packet.source)
+            what = f"{listening.port.interface}: an advert from {source} of VRID {vrid}, not ours"
+            self.remark(logging.INFO, "", what, now)
 
     # ---- actions
 
