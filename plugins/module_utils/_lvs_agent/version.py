@@ -3,4 +3,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which lvs-agent this is: the collection's version, as in galaxy.yml."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

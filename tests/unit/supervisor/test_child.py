@@ -167,7 +167,7 @@ class TestSilence:
         watched.handle(watched.deadline_ns())
         assert process.signals == [signal.SIGUSR1, signal.SIGKILL]
 
-    def test_a_heartbeat_in_the_channel_counts_before_the_silence(self, made: tuple[Child, FakeProcess, Channel]) -> None:
+    def test_a_heartbeat_in_the_channel_counts_first(self, made: tuple[Child, FakeProcess, Channel]) -> None:
         watched, process, theirs = made
         theirs.send(Heartbeat(0, 0))
         watched.handle(SILENCE_LIMIT_NS + 10)
