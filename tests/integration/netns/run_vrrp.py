@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A VRRP process for the tests: run_vrrp.py LIBRARY FILE [RESUME_AGE_MS].
 
-Each message of the process is one line of JSON on standard output: {"kind": …, …}, first the process's own pid. A line
-on standard input is a word for it: stop, leave, status, handover, or ``configure FILE``. With RESUME_AGE_MS every
+Each message of the process is one line of JSON on standard output: {"message": …, …}, first the process's own pid. A
+line on standard input is a word for it: stop, leave, status, handover, ``configure FILE``, or ``track KIND NAME up``. With RESUME_AGE_MS every
 instance goes on as master of a process that was alive so many milliseconds ago.
 """
 
@@ -38,8 +38,8 @@ def plan_of(path: str) -> Plan:
 
 def printed(message: object) -> None:
     fields: dict[str, Any] = dataclasses.asdict(message)  # type: ignore[call-overload]
-    print(json.dumps({"kind": type(message).__name__, **fields}, default=lambda one: getattr(one, "value", str(one))))
-    sys.stdout.flush()
+    told = {"message": type(message).__name__, **fields}
+    print(json.dumps(told, default=lambda one: getattr(one, "value", str(one))), flush=True)
 
 
 def command(words: list[str]) -> messages.ToVrrp:
@@ -64,7 +64,7 @@ def main() -> int:
         ours.close()
         os._exit(run(theirs))
     theirs.close()
-    print(json.dumps({"kind": "Pid", "pid": pid}), flush=True)
+    print(json.dumps({"message": "Pid", "pid": pid}), flush=True)
     resume: tuple[messages.Resume, ...] = ()
     if len(sys.argv) > 3:
         alive = time.monotonic_ns() - int(sys.argv[3]) * 1_000_000
@@ -79,10 +79,11 @@ def main() -> int:
             if sys.stdin in ready and (line := sys.stdin.readline()):
                 ours.send(command(line.split()))
             elif sys.stdin in ready:
-                return 0
+                break
     except messages.ChannelClosed:
-        ours.close()
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        pass
+    ours.close()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ class Agent:
         return [
             one
             for one in list(self.messages)
-            if one["kind"] == kind and all(one.get(name) == value for name, value in fields.items())
+            if one["message"] == kind and all(one.get(name) == value for name, value in fields.items())
         ]
 
     def wait_for(self, kind: str, count: int = 1, **fields: Any) -> dict[str, Any]:
