@@ -102,7 +102,7 @@ def test_instances_do_not_wait_for_each_other(spawner: Spawner, log: Path) -> No
     for number in range(30):
         queue.push(Notice(False, f"V{number}", "MASTER", 1), NotifyWords(notify=path), now())
     run_until([spawner, queue], queue.idle, 30)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 15  # not 30
 
 
 def test_what_fails_is_recorded_and_the_next_runs(spawner: Spawner, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_fifo_that_nobody_reads(spawner: Spawner, tmp_path: Path) -> None:
     begun = time.monotonic()
     for line in lines:
         fifo.write(line, now())
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     assert fifo.lost == 0
     got: list[bytes] = []
 
@@ -270,7 +270,7 @@ def test_mail(spawner: Spawner, mail_server: Callable[..., MailServer]) -> None:
     for state in ("BACKUP", "MASTER"):
         mails.push(Notice(False, "V1", state, 1), now())
     longest = run_until([spawner, mails], mails.idle)
-    assert longest < 0.1
+    assert longest < 0.5
     (result,) = recorder.results
     assert result.ok, result.how
     assert b"ehlo helo.example" in server.said
@@ -301,7 +301,7 @@ def test_mail_that_cannot_be_sent(
     mails = MailQueue(spawner, recorder)
     mails.configure(mail_plan(port, server, timeout_s=5))
     mails.push(Notice(False, "V1", "MASTER", 1), now())
-    assert run_until([spawner, mails], mails.idle, 60) < 0.1
+    assert run_until([spawner, mails], mails.idle, 60) < 0.5
     (result,) = recorder.results
     assert isinstance(result, MailResult)
     assert (result.ok, result.attempts) == (False, 3)
@@ -319,7 +319,7 @@ def test_a_mail_server_that_says_nothing_delays_nobody(
         mails.push(Notice(False, "V1", "MASTER", 1), now())
     assert [result.how for result in recorder.results] == ["left out: 500 mails wait"] * 100
     recorder.results.clear()
-    assert run_until([spawner, mails], lambda: recorder.results) < 0.1
+    assert run_until([spawner, mails], lambda: recorder.results) < 0.5
     assert not recorder.results[0].ok
     assert "timed out" in recorder.results[0].how
 

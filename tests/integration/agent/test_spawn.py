@@ -93,23 +93,25 @@ def test_one_that_never_ends(spawner: Spawner, script: Callable[..., str]) -> No
     begun = time.monotonic()
     end = run(spawner, command(path), 0.5, on_timeout=lambda: told.append(time.monotonic() - begun))
     assert (end.status, end.timed_out, end.output) == (-signal.SIGKILL, True, "begun\n")
-    assert 0.5 <= told[0] < 1
-    assert 2.5 <= (end.ended_ns - end.started_ns) / SECOND < 4
+    assert 0.5 <= told[0] < 2.5
+    assert (end.ended_ns - end.started_ns) / SECOND >= 2.5
     # with its whole group
-    left = subprocess.run(["pgrep", "-r", "R,S,D", "-u", "nobody", "sleep"], capture_output=True, text=True)
+    left = subprocess.run(
+        ["pgrep", "-r", "R,S,D", "-u", "nobody", "sleep"], capture_output=True, text=True, check=False
+    )
     assert left.stdout == ""
 
 
 def test_one_that_leaves_something_running(spawner: Spawner, script: Callable[..., str], tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     mark = tmp_path / "mark"
-    path = script(f"(sleep 1; echo later; echo done >{mark}) & echo $!")
+    path = script(f"(sleep 3; echo later; echo done >{mark}) & echo $!")
     begun = time.monotonic()
     end = run(spawner, command(path))
-    assert time.monotonic() - begun < 0.8
+    assert time.monotonic() - begun < 2.5
     assert end.ok
     # nothing ended what it left, though nobody reads what it writes
-    run_until([spawner], mark.exists, 5)
+    run_until([spawner], mark.exists, 10)
 
 
 def test_one_that_floods(spawner: Spawner, script: Callable[..., str]) -> None:

@@ -40,7 +40,8 @@ class TrackProcesses:
         self._pidfds: dict[int, int] = {}  # pidfd -> pid
         self._to_read: list[int] = []
         self._turn = 0
-        self._next_ns = NEVER
+        self._look_ns = NEVER  # the next look at /proc
+        self._next_ns = NEVER  # that, or the rest of this one
 
     def configure(self, plans: Iterable[ProcessPlan], now_ns: int) -> None:
         """Track these from now on; what is known of one that stays as it was remains."""
@@ -57,6 +58,7 @@ class TrackProcesses:
             # all of it at once, for instances wait for the first count
             self._list(now_ns)
             self._read(len(self._to_read))
+            self._next_ns = self._look_ns
             self._count(now_ns)
 
     def fileno(self) -> int:
@@ -75,8 +77,7 @@ class TrackProcesses:
             if not self._to_read:
                 self._list(now_ns)
             self._read(_AT_ONCE)
-            if self._to_read:
-                self._next_ns = now_ns + _SOON
+            self._next_ns = now_ns + _SOON if self._to_read else self._look_ns
         self._count(now_ns)
 
     def results(self) -> list[TrackResult]:
@@ -90,7 +91,7 @@ class TrackProcesses:
 
     def _list(self, now_ns: int) -> None:
         """Note which processes to read in this look."""
-        self._next_ns = now_ns + SECOND
+        self._look_ns = now_ns + SECOND
         self._turn += 1
         pids = {int(name) for name in os.listdir(self._proc) if name.isdigit()}
         for gone in self._seen.keys() - pids:
