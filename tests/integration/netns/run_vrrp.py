@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A VRRP process for the tests: run_vrrp.py LIBRARY FILE [RESUME_AGE_MS].
 
-Each message of the process is one line of JSON on standard output: {"message": …, …}, first the process's own pid. A
-line on standard input is a word for it: stop, leave, status, handover, ``configure FILE``, or ``track KIND NAME up``. With RESUME_AGE_MS every
-instance goes on as master of a process that was alive so many milliseconds ago.
+Each message of the process is one line of JSON on standard output: {"message": …, …}, first the process's own pid.
+A line on standard input is a word for it: stop, leave, status, handover, ``configure FILE``, or ``track KIND NAME up``.
+With RESUME_AGE_MS every instance goes on as master of a process that was alive so many milliseconds ago.
 """
 
 from __future__ import annotations
