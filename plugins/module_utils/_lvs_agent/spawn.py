@@ -329,6 +329,12 @@ class Spawner:
         os.close(number)
 
 
+def last_line(output: str) -> str:
+    """The last line of what a program wrote, to be put behind a sentence about its end; "" without one."""
+    lines = output.strip().splitlines()
+    return f": {lines[-1][:200]}" if lines else ""
+
+
 def _arguments(command: Command) -> list[str]:
     """setpriv(1)'s command line."""
     words = [_SETPRIV, "--pdeathsig=TERM", "--inh-caps=-all", "--ambient-caps=-all"]

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from ..conf.script import Account
-from ..spawn import NEVER, SECOND, Child, Command, Finished, Spawner
+from ..spawn import NEVER, SECOND, Child, Command, Finished, Spawner, last_line
 
 _log = logging.getLogger(__name__)
 _MOST_WAITING = 10_000  # lines, beside the 64 KiB in the FIFO
@@ -130,8 +130,7 @@ class NotifyFifo:
     def _ended(self, end: Finished) -> None:
         self._reader = None
         if not self._closed:
-            lines = end.output.strip().splitlines()
-            self._later(end.started_ns, end.ended_ns, f"{end}{': ' + lines[-1][:200] if lines else ''}")
+            self._later(end.started_ns, end.ended_ns, f"{end}{last_line(end.output)}")
 
     def _later(self, started_ns: int, now_ns: int, how: str) -> None:
         """Start it again, later and later while it does not last."""

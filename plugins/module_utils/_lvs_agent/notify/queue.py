@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..script_commands import Commands, RefusedCommand
-from ..spawn import NEVER, SECOND, Finished, Spawner
+from ..spawn import NEVER, SECOND, Finished, Spawner, last_line
 from ..vrrp.plan import NotifyWords
 from .transition import Notice, scripts
 
@@ -143,11 +143,11 @@ class NotifyQueue:
     def _tell(self, result: NotifyResult) -> None:
         _log.log(
             logging.INFO if result.ok else logging.WARNING,
-            "%s %s of %s: %s: %s",
+            "%s %s of %s: %s%s",
             result.keyword,
             result.command,
             result.notice.name,
             result.how,
-            result.output.strip()[-200:],
+            last_line(result.output),
         )
         self._record(result)

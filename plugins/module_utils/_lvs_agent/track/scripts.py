@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..spawn import NEVER, Child, Command, Finished, Spawner
+from ..spawn import NEVER, Child, Command, Finished, Spawner, last_line
 from ..vrrp.messages import TrackResult
 from ..vrrp.plan import TrackKind
 from .rise_fall import RiseFall, Schedule
@@ -154,10 +154,10 @@ class TrackScripts:
         if script.gone or (finished.asked and not finished.timed_out):
             return
         if finished.status != script.status:
-            _log.info("vrrp_script %s now %s%s", script.plan.name, finished, _told(finished.output))
+            _log.info("vrrp_script %s now %s%s", script.plan.name, finished, last_line(finished.output))
             script.status = finished.status
         if not finished.timed_out:
-            self._result(script, finished.ok, f"it {finished}{_told(finished.output)}")
+            self._result(script, finished.ok, f"it {finished}{last_line(finished.output)}")
 
     def _result(self, script: _Script, ok: bool, how: str) -> None:
         script.last = how
@@ -173,9 +173,3 @@ def _begin(plan: ScriptPlan, old: _Script | None, now_ns: int) -> _Script:
     else:
         health = RiseFall(plan.rise, plan.fall, up=False if plan.init_fail else None)
     return _Script(plan, health, Schedule(now_ns, plan.interval_ns))
-
-
-def _told(output: str) -> str:
-    """The last line of what it wrote, for a sentence about its end."""
-    lines = output.strip().splitlines()
-    return f": {lines[-1][:200]}" if lines else ""
