@@ -376,3 +376,21 @@ def test_instances_share_a_socket(wire: Site, start: Start) -> None:
     raw = wire.a.run("ss", "--raw", "--no-header", "--numeric", "--all").splitlines()
     assert len(raw) == 1, raw
 
+
+
+def test_a_virtual_mac(wire: Site, start: Start) -> None:
+    a = start("a", words(more="use_vmac"))
+    b = start("b", words(more="use_vmac", priority=100))
+    master(a)
+    wait_until(lambda: f"{VIP}/24" in wire.a.addresses("vrrp.51"), "the VIP is there", lambda: str(a.messages))
+    (link,) = wire.a.ip("-d", "link", "show", "dev", "vrrp.51")
+    assert link["address"] == "00:00:5e:00:01:33"
+    assert (link["linkinfo"]["info_kind"], link["linkinfo"]["info_data"]["mode"]) == ("macvlan", "private")
+    wire.b.run("ping", "-c", "1", "-W", "5", VIP)
+    (neighbour,) = wire.b.ip("neighbour", "show", VIP, "dev", "eth0")
+    assert neighbour["lladdr"] == "00:00:5e:00:01:33"
+    assert a.stop() == 0
+    assert "vrrp.51" not in wire.a.run("ip", "link", "show")
+    master(b)
+    assert {seen.source for seen in wire.witness.of(51)} == {"10.0.0.1", "10.0.0.2"}
+    assert vips(wire.a) == set()

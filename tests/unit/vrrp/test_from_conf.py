@@ -61,7 +61,6 @@ def test_defaults() -> None:
     assert replace(instance, source=bytes(4)).destinations == (packed("224.0.0.18"),)
     assert found.identity == Identity(51, 4, "eth0", "")
     assert found.track_primary
-    assert found.accept
     assert found.vmac is None
 
 
@@ -163,7 +162,7 @@ def test_vmac() -> None:
     named = only("use_vmac mac0 00:00:5e:00:01:07\n vmac_xmit_base").vmac
     assert named is not None
     assert (named.name, named.mac.hex(":"), named.xmit_base) == ("mac0", "00:00:5e:00:01:07", True)
-    six = only("use_vmac", "vmac_prefix v", vips="fe80::1/64").vmac
+    six = only("use_vmac\n vmac_xmit_base", "vmac_prefix v", vips="fe80::1/64").vmac
     assert six is not None
     assert (six.name, six.mac.hex(":")) == ("v6.51", "00:00:5e:00:02:33")
 
@@ -201,6 +200,8 @@ def test_routes_and_rules() -> None:
         ("virtual_routes {\n 192.0.2.0/24 via 10.0.0.1 encap ip id 7\n}", "'encap' in a virtual route"),
         ("virtual_rules {\n from 10.0.0.1 realms 7 table 3\n}", "'realms' in a virtual rule"),
         ("virtual_rules {\n from 10.0.0.1 priority seven table 3\n}", "'seven' is not a number"),
+        ("no_accept", "no_accept and strict mode"),
+        ("strict_mode true", "no_accept and strict mode"),
     ],
 )
 def test_what_it_cannot_do_is_an_error(words: str, what: str) -> None:

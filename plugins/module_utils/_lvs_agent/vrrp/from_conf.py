@@ -59,7 +59,6 @@ def plan(configuration: Words) -> Plan:
         rlimit_rttime_us=_whole(said, "vrrp_rlimit_rttime", 0),
         cpus=tuple(int(cpu) for cpu in str(said.get("vrrp_cpu_affinity", "")).split()),
         log_unknown_vrids=model.is_on(said.get("log_unknown_vrids")),
-        disable_local_igmp=model.is_on(said.get("disable_local_igmp")),
     )
 
 
@@ -88,6 +87,8 @@ def _whole(block: Words, word: str, default: int) -> int:
 
 def _instance(given: Words, configuration: Words, grouped: set[str]) -> InstancePlan:
     said = configuration["global_defs"]
+    if model.is_on(given.get("no_accept")) or model.is_on(given.get("strict_mode", said.get("vrrp_strict"))):
+        raise BadValue("no_accept and strict mode, which drop packets to the VIPs, are not supported", "remove them")
     interface = str(given.get("interface", given.get("vrf", "")))
     family = _family(given)
     vrid = _whole(given, "virtual_router_id", 0)
@@ -137,7 +138,6 @@ def _instance(given: Words, configuration: Words, grouped: set[str]) -> Instance
         track_primary=not model.is_on(given.get("dont_track_primary")),
         promote_secondaries=model.is_on(given.get("promote_secondaries")),
         no_peer_fault=model.is_on(given.get("unicast_fault_no_peer")) and not peers,
-        accept=not model.is_on(given.get("no_accept")),
         vmac=vmac,
         notify=_notify(given, said),
     )
@@ -203,6 +203,8 @@ def _vmac(given: Words, said: Words, vrid: int, family: int) -> Vmac | None:
     value = given.get("use_vmac")
     if value is None or value is False:
         return None
+    if family == 6 and not model.is_on(given.get("vmac_xmit_base")):
+        raise BadValue("use_vmac on IPv6 is only supported with vmac_xmit_base", "add vmac_xmit_base")
     prefix = str(said.get("vmac_prefix", "vrrp"))
     name = f"{prefix}.{vrid}" if family == 4 else f"{prefix}6.{vrid}"
     mac = f"{_VMAC[family]}:{vrid:02x}"

@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterator
 from ..kernel import route_messages as m
 from ..kernel import sysctl
 from ..kernel.errors import KernelError
+from ..kernel.interfaces import require_interface
 from ..kernel.route import Event, Overrun, RouteEvents, RouteSocket
 from .holdings import Held
 from .ip import text
+from .plan import Vmac
 
 # Of a burst of events; the rest waits for the next turn of the loop.
 _MOST_DATAGRAMS = 256
@@ -136,6 +138,35 @@ class Host:
                         removed.append(address)
                     self.addresses.pop(address.key, None)
         return removed, problems
+
+    def make_vmac(self, vmac: Vmac, base: m.LinkInfo) -> list[str]:
+        """See that the virtual MAC interface is there and up; what was refused, in words. The view follows later.
+
+        The base interface must neither answer ARP for what is on the virtual one, nor ask with it as the sender: both
+        would tell the base's MAC.
+        """
+        problems: list[str] = []
+        with _told(problems):
+            self._route.add_macvlan(vmac.name, base.ifindex, vmac.mac)
+            with contextlib.suppress(KernelError):
+                # its MAC is the same on all routers, and so would be the address made of it; there may be no IPv6
+                sysctl.write(sysctl.conf_key(vmac.name, "addr_gen_mode", "ipv6"), "1")
+            for name, value in (("accept_local", "1"), ("rp_filter", "0")):
+                sysctl.write(sysctl.conf_key(vmac.name, name), value)
+            for name, least in (("arp_ignore", 1), ("arp_announce", 2)):
+                key = sysctl.conf_key(base.name, name)
+                if int(sysctl.read(key)) < least:
+                    sysctl.write(key, str(least))
+            self._route.set_up(require_interface(vmac.name))
+        return problems
+
+    def delete_vmac(self, vmac: Vmac) -> list[str]:
+        """See that it is not there."""
+        problems: list[str] = []
+        with _told(problems):
+            if vmac.name in self.index:
+                self._route.delete_link(self.index[vmac.name])
+        return problems
 
     @contextlib.contextmanager
     def _others_stay(self, going: list[m.AddressInfo], problems: list[str]) -> Iterator[None]:

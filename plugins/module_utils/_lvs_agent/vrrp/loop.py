@@ -375,6 +375,9 @@ class Loop:
         runner.cause = action.cause
         if action.state is a.State.MASTER:
             self.probes.stop(runner)
+        if action.state is a.State.INIT and runner.plan.vmac is not None:
+            self.ports.detach(runner)
+            self.kernel_refused(runner, self.host.delete_vmac(runner.plan.vmac), now)
         self.tell(
             messages.Transitioned(
                 runner.name,
@@ -484,12 +487,15 @@ class Loop:
     def _resolve(self, runner: Runner, now: int) -> None:
         """Its port and the address its adverts come from, as they are now."""
         plan = runner.plan
-        link = self.host.link(plan.interface)
+        base = self.host.link(plan.interface)
+        if plan.vmac is not None and base is not None and plan.vmac.name not in self.host.index:
+            self.kernel_refused(runner, self.host.make_vmac(plan.vmac, base), now)
+        link = self.host.link(plan.wire)
         if link is not None and (runner.port is None or runner.port.ifindex != link.ifindex):
             try:
                 self.ports.attach(runner, link.ifindex)
             except OSError as error:
-                self._failing(runner, f"no socket for adverts on {plan.interface}: {error}", now)
+                self._failing(runner, f"no socket for adverts on {plan.wire}: {error}", now)
         source = plan.instance.source
         if not source:
             vips = {one.address for one in (*plan.vips, *plan.excluded)}
@@ -514,7 +520,7 @@ class Loop:
         if plan.track_primary and not link.running:
             faults.add(f"interface {plan.interface} is down")
         if runner.port is None:
-            faults.add(f"there is no socket for adverts on {plan.interface}")
+            faults.add(f"there is no socket for adverts on {plan.wire}")
         if not runner.source:
             kind = "IPv4" if plan.family == 4 else "IPv6 link-local"
             faults.add(f"interface {plan.interface} has no {kind} address")

@@ -182,7 +182,6 @@ class InstancePlan:
     track_primary: bool = True
     promote_secondaries: bool = False
     no_peer_fault: bool = False
-    accept: bool = True
     vmac: Vmac | None = None
     notify: NotifyWords = field(default_factory=NotifyWords)
 
@@ -195,6 +194,13 @@ class InstancePlan:
     def unicast(self) -> bool:
         """Whether adverts go to peers."""
         return bool(self.instance.unicast_peers)
+
+    @property
+    def wire(self) -> str:
+        """The interface of its adverts; those of a virtual MAC go out of its own interface, but not in unicast."""
+        if self.vmac is None or self.vmac.xmit_base or self.unicast:
+            return self.interface
+        return self.vmac.name
 
     @property
     def identity(self) -> Identity:
@@ -231,4 +237,3 @@ class Plan:
     rlimit_rttime_us: int = 0
     cpus: tuple[int, ...] = ()
     log_unknown_vrids: bool = False
-    disable_local_igmp: bool = False

@@ -65,7 +65,7 @@ class Ports:
     def attach(self, runner: Runner, ifindex: int) -> None:
         """Have a runner receive and send on its interface, which has this number now. Raises OSError."""
         instance, plan = runner.machine.instance, runner.plan
-        key = PortKey(plan.interface, plan.family, protocol_of(runner.signed))
+        key = PortKey(plan.wire, plan.family, protocol_of(runner.signed))
         listening = self._listening.get(key)
         if listening is not None and listening.port.ifindex != ifindex:
             self._close(key, listening)

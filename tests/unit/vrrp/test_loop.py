@@ -1,0 +1,431 @@
+# Copyright: the linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The loop with a clock, a kernel and sockets of its own: what is done when, and that nothing ends it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from _lvs_agent.kernel.ethernet import NotEthernet
+from _lvs_agent.kernel.netlink import NetlinkError
+from _lvs_agent.kernel.route import Event, Overrun
+from _lvs_agent.kernel.route_messages import (
+    IFF_RUNNING,
+    IFF_UP,
+    RTM_DELADDR,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    AddressInfo,
+    LinkInfo,
+)
+from _lvs_agent.vrrp import ah, messages
+from _lvs_agent.vrrp.actions import State
+from _lvs_agent.vrrp.host import Host
+from _lvs_agent.vrrp.instance import SECOND, Instance
+from _lvs_agent.vrrp.loop import Loop
+from _lvs_agent.vrrp.plan import Holding, InstancePlan, Plan
+from _lvs_agent.vrrp.transmit import Transmitter
+
+OURS, THEIRS, VIP = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)), bytes((10, 0, 0, 100))
+UP = LinkInfo(2, "eth0", IFF_UP | IFF_RUNNING, bytes((2, 0, 0, 0, 0, 1)), 1500, True)
+OWN = AddressInfo(2, OURS, 24)
+# version 3, one advert in 1 s, priority 128: 3.5 s
+DOWN_NS = 3 * SECOND + SECOND // 2
+
+
+class Readable:
+    """Something with a descriptor that a selector takes; readable after ``ring``."""
+
+    def __init__(self) -> None:
+        self._ends = socket.socketpair()
+
+    def fileno(self) -> int:
+        return self._ends[0].fileno()
+
+    def ring(self) -> None:
+        self._ends[1].send(b"x")
+
+    def hushed(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                self._ends[0].recv(64, socket.MSG_DONTWAIT)
+
+    def close(self) -> None:
+        for end in self._ends:
+            end.close()
+
+
+class Kernel(Readable):
+    """RouteSocket and RouteEvents in one: what it holds, and what it refuses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[Any, AddressInfo] = {OWN.key: OWN}
+        self.link = UP
+        self.queue: deque[list[Event] | Exception] = deque()
+        self.refusal: NetlinkError | None = None
+
+    def links(self) -> list[LinkInfo]:
+        return [self.link]
+
+    def addresses(self) -> list[AddressInfo]:
+        return list(self.held.values())
+
+    def add_address(self, address: AddressInfo) -> bool:
+        if self.refusal is not None:
+            raise self.refusal
+        there = address.key in self.held
+        self.held[address.key] = address
+        return not there
+
+    def delete_address(self, address: AddressInfo) -> bool:
+        return self.held.pop(address.key, None) is not None
+
+    def tell(self, *events: Event | Exception) -> None:
+        for event in events:
+            self.queue.append([event] if isinstance(event, Event) else event)
+        self.ring()
+
+    def receive(self) -> list[Event] | None:
+        if not self.queue:
+            self.hushed()
+            return None
+        found = self.queue.popleft()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class FakePort(Readable):
+    most = 100
+
+    def __init__(self, interface: str, ifindex: int, family: int, protocol: int) -> None:
+        super().__init__()
+        self.interface, self.ifindex, self.family, self.protocol = interface, ifindex, family, protocol
+        self.inbox: deque[bytes] = deque()
+        self.sent: list[bytes] = []
+        self.error: OSError | None = None
+
+    def join(self, group: bytes) -> None:
+        pass
+
+    def deliver(self, packet: bytes) -> None:
+        self.inbox.append(packet)
+        self.ring()
+
+    def receive_ipv4(self) -> bytes | None:
+        if not self.inbox:
+            self.hushed()
+            return None
+        return self.inbox.popleft()
+
+    def send(self, packet: bytearray, source: bytes, destination: bytes, hop_limit: int) -> None:
+        if self.error is not None:
+            raise self.error
+        self.sent.append(bytes(packet))
+
+
+class Supervisor(Readable):
+    """The channel's other end."""
+
+    dropped = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inbox: list[Any] = []
+        self.heard: list[Any] = []
+        self.gone = False
+
+    def send(self, message: Any) -> None:
+        self.heard.append(message)
+
+    def flush(self) -> bool:
+        return True
+
+    def tell(self, message: Any) -> None:
+        self.inbox.append(message)
+        self.ring()
+
+    def receive(self) -> list[Any]:
+        self.hushed()
+        if self.gone:
+            raise messages.ChannelClosed
+        found, self.inbox = self.inbox, []
+        return found
+
+    def transitions(self) -> list[State]:
+        return [one.state for one in self.heard if isinstance(one, messages.Transitioned)]
+
+    def remarks(self) -> list[str]:
+        return [one.text for one in self.heard if isinstance(one, messages.Remark)]
+
+
+class World:
+    """A loop, and everything around it."""
+
+    def __init__(self) -> None:
+        self.now = 1000 * SECOND
+        self.kernel, self.supervisor = Kernel(), Supervisor()
+        self.ports: list[FakePort] = []
+        self.step = 0  # by which the clock goes on at each look
+        host = Host(self.kernel, self.kernel)  # type: ignore[arg-type]
+        self.loop = Loop(
+            self.supervisor,
+            host,
+            clock=self.clock,
+            open_port=self.open_port,  # type: ignore[arg-type]
+            open_wire=self.open_wire,
+        )
+
+    def clock(self) -> int:
+        self.now += self.step
+        return self.now
+
+    def open_port(self, *where: Any) -> FakePort:
+        self.ports.append(FakePort(*where))
+        return self.ports[-1]
+
+    def open_wire(self, interface: str) -> Any:
+        raise NotEthernet(errno.EAFNOSUPPORT, interface, "there is no wire here")
+
+    def configure(self, *plans: InstancePlan, resume: tuple[messages.Resume, ...] = ()) -> None:
+        self.supervisor.tell(messages.Configure(Plan(plans), resume))
+        self.turns()
+
+    def turns(self, count: int = 4) -> None:
+        for _turn in range(count):
+            self.loop.turn()
+
+    def at(self, end: int) -> None:
+        """Let the time go on; whoever looks at the clock too seldom has a stall."""
+        while self.now < end:
+            self.now = min(end, self.now + SECOND // 20)
+            self.turns()
+
+    def vips(self) -> set[bytes]:
+        return {address.address for address in self.kernel.held.values()} - {OURS}
+
+    def close(self) -> None:
+        self.loop.selector.close()
+        for one in (self.kernel, self.supervisor, *self.ports):
+            one.close()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    found = World()
+    yield found
+    found.close()
+
+
+def plan(name: str = "V", vrid: int = 51, vip: bytes = VIP, **words: Any) -> InstancePlan:
+    instance = Instance(name, vrid, b"", (vip,), **{"version": 3, "priority": 128, **words})
+    return InstancePlan(instance, 4, "eth0", (Holding("eth0", vip, 24),))
+
+
+def packet(priority: int, vrid: int = 51, **words: Any) -> bytes:
+    instance = replace(plan(vrid=vrid, **words).instance, source=THEIRS)
+    return bytes(Transmitter(instance, ah.Sequence()).packets(priority)[0][1])
+
+
+def test_it_becomes_master_when_nobody_is_heard_and_never_early(world: World) -> None:
+    start = world.now
+    world.configure(plan())
+    world.at(start + DOWN_NS - 1)
+    assert world.supervisor.transitions() == [State.BACKUP]
+    assert not world.ports[0].sent
+    world.at(start + DOWN_NS)
+    assert world.supervisor.transitions() == [State.BACKUP, State.MASTER]
+    assert len(world.ports[0].sent) == 1
+    assert world.vips() == {VIP}
+
+
+def test_what_waits_in_the_socket_is_read_before_the_timers(world: World) -> None:
+    start = world.now
+    world.configure(plan())
+    world.at(start + DOWN_NS - 1)
+    world.ports[0].deliver(packet(200))
+    world.at(start + DOWN_NS)
+    assert world.supervisor.transitions() == [State.BACKUP]
+    # heard when it was read, not when the turn began
+    world.at(start + 2 * DOWN_NS - 1)
+    assert world.supervisor.transitions() == [State.BACKUP]
+
+
+def test_an_advert_is_heard_when_it_was_read(world: World) -> None:
+    """The clock goes on in a turn: what was read is no earlier than the look at the clock after it."""
+    world.configure(plan())
+    world.step = SECOND // 100
+    world.ports[0].deliver(packet(200))
+    before = world.now
+    world.loop.turn()
+    machine = world.loop.runners[0].machine
+    assert machine.wake_ns >= before + 2 * world.step + SECOND * 3 // 2
+
+
+def test_strangers_and_garbage_are_counted_and_end_nothing(world: World) -> None:
+    world.configure(plan())
+    good = packet(200)
+    for bad in (b"", b"\0", good[:30], os.urandom(60), good[:-1], good[:30] + b"\0\0" + good[32:], packet(9, vrid=99)):
+        world.ports[0].deliver(bad)
+    world.turns()
+    assert world.loop.counters["malformed"] == 2
+    assert world.loop.counters["unknown_vrid"] >= 1
+    assert sum(world.loop.runners[0].machine.counters.errors.values()) >= 3
+    world.supervisor.tell(messages.StatusRequest(7))
+    world.turns()
+    (status,) = [one for one in world.supervisor.heard if isinstance(one, messages.Status)]
+    assert status.number == 7
+    assert status.instances[0].counters["ip_header_err"] >= 1
+
+
+def mastered(world: World, *plans: InstancePlan) -> None:
+    world.configure(*(plans or (plan(),)))
+    world.at(world.now + DOWN_NS)
+    assert world.supervisor.transitions()[-1] is State.MASTER
+
+
+def test_a_refusing_kernel_is_told_and_adverts_go_on(world: World) -> None:
+    world.kernel.refusal = NetlinkError(errno.EPERM, "adding", "it does not want to")
+    mastered(world)
+    assert world.vips() == set()
+    assert any("it does not want to" in text for text in world.supervisor.remarks())
+    world.at(world.now + SECOND)
+    assert len(world.ports[0].sent) == 2
+
+
+def test_a_failing_send_is_told_once(world: World) -> None:
+    mastered(world)
+    world.ports[0].error = OSError(errno.ENETDOWN, "down")
+    for _second in range(3):
+        world.at(world.now + SECOND)
+    assert world.loop.runners[0].edge.send_errors == 3
+    assert len(world.supervisor.remarks()) == 1
+
+
+def test_lost_events_are_made_up_for_by_reading_again(world: World) -> None:
+    mastered(world)
+    del world.kernel.held[2, VIP, 24]
+    world.kernel.tell(Overrun())
+    world.turns()
+    assert world.vips() == {VIP}
+    assert world.loop.host.lost == 1
+    assert world.loop.runners[0].edge.vips_restored == 1
+
+
+def test_our_own_removal_is_no_loss(world: World) -> None:
+    mastered(world)
+    world.ports[0].deliver(packet(200))
+    world.turns()
+    assert world.vips() == set()
+    world.kernel.tell(Event(RTM_DELADDR, address=AddressInfo(2, VIP, 24)))
+    world.turns()
+    assert world.vips() == set()
+
+
+def test_a_link_that_goes_and_comes(world: World) -> None:
+    mastered(world)
+    world.kernel.tell(Event(RTM_NEWLINK, link=UP._replace(flags=IFF_UP)))
+    world.turns()
+    assert world.supervisor.transitions()[-1] is State.FAULT
+    assert world.vips() == set()
+    assert [sent[22] for sent in world.ports[0].sent] == [128, 0, 0]
+    world.kernel.tell(Event(RTM_NEWLINK, link=UP))
+    world.turns()
+    assert world.supervisor.transitions()[-1] is State.BACKUP
+
+
+def test_an_interface_made_anew_gets_a_socket_of_its_own(world: World) -> None:
+    mastered(world)
+    other = UP._replace(ifindex=9)
+    world.kernel.tell(Event(RTM_NEWLINK, link=other))
+    world.turns()
+    assert [port.ifindex for port in world.ports] == [2, 9]
+
+
+def test_the_address_of_the_adverts_comes_later(world: World) -> None:
+    del world.kernel.held[OWN.key]
+    world.loop.host.resync()
+    world.configure(plan())
+    assert world.supervisor.transitions() == [State.FAULT]
+    world.kernel.tell(Event(RTM_NEWADDR, address=OWN))
+    world.turns()
+    assert world.supervisor.transitions() == [State.FAULT, State.BACKUP]
+    world.at(world.now + DOWN_NS)
+    assert world.ports[0].sent[0][12:16] == OURS
+
+
+@pytest.mark.parametrize("away_ns, resumed", [(SECOND, True), (2 * SECOND, False)])
+def test_resume(world: World, away_ns: int, resumed: bool) -> None:
+    world.kernel.held[2, VIP, 24] = AddressInfo(2, VIP, 24)
+    world.loop.host.resync()
+    one = plan()
+    world.configure(one, resume=(messages.Resume(one.identity, world.now - away_ns),))
+    assert world.supervisor.transitions() == [State.MASTER if resumed else State.BACKUP]
+    assert world.vips() == ({VIP} if resumed else set())
+    assert len(world.ports[0].sent) == (1 if resumed else 0)
+
+
+@pytest.mark.parametrize("end", ["leave", "closed"])
+def test_its_end_touches_nothing(world: World, end: str) -> None:
+    mastered(world)
+    sent = len(world.ports[0].sent)
+    if end == "leave":
+        world.supervisor.tell(messages.Leave())
+    else:
+        world.supervisor.gone = True
+        world.supervisor.ring()
+    world.loop.run()
+    assert world.vips() == {VIP}
+    assert len(world.ports[0].sent) == sent
+
+
+def test_stop_ends_when_a_successor_is_heard(world: World) -> None:
+    mastered(world)
+    world.supervisor.tell(messages.Stop())
+    world.turns()
+    assert world.supervisor.transitions()[-1] is State.HANDOVER
+    assert world.vips() == {VIP}
+    assert world.ports[0].sent[-1][22] == 0
+    world.ports[0].deliver(packet(100))
+    world.turns()
+    assert not world.loop.finished
+    world.at(world.now + SECOND // 10)
+    assert world.loop.finished
+    assert world.vips() == set()
+
+
+def test_a_new_configuration_is_carried_out_in_portions(world: World) -> None:
+    many = [plan(f"V{vrid}", vrid, bytes((10, 0, 1, vrid))) for vrid in range(1, 41)]
+    world.supervisor.tell(messages.Configure(Plan(tuple(many))))
+    counts: list[int] = []
+    while not any(isinstance(one, messages.Configured) for one in world.supervisor.heard):
+        world.loop.turn()
+        counts.append(len(world.loop.runners))
+    assert max(later - former for former, later in zip(counts, counts[1:])) <= 4
+    assert counts[-1] == 40
+    assert len(world.ports) == 1
+
+
+def test_a_late_timer_is_told(world: World) -> None:
+    mastered(world)
+    world.now += SECOND + SECOND // 10
+    world.turns()
+    (stall,) = [one for one in world.supervisor.heard if isinstance(one, messages.LoopStall)]
+    assert stall.late_ns == SECOND // 10
+    assert world.loop.counters["stalls"] == 1
+
+
+def test_it_tells_that_it_lives(world: World) -> None:
+    world.turns()
+    world.at(world.now + 2 * SECOND)
+    assert sum(isinstance(one, messages.Heartbeat) for one in world.supervisor.heard) == 3
