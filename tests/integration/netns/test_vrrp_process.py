@@ -377,7 +377,6 @@ def test_instances_share_a_socket(wire: Site, start: Start) -> None:
     assert len(raw) == 1, raw
 
 
-
 def test_a_virtual_mac(wire: Site, start: Start) -> None:
     a = start("a", words(more="use_vmac"))
     b = start("b", words(more="use_vmac", priority=100))

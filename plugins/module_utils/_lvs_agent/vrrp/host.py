@@ -199,5 +199,3 @@ def _told(problems: list[str]) -> Iterator[None]:
 def shown(address: m.AddressInfo) -> str:
     """An address with its prefix length, for people."""
     return f"{text(address.address)}/{address.prefixlen}"
-
-
