@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,12 +34,16 @@ def spawner() -> Iterator[Spawner]:
 
 
 @pytest.fixture
-def script(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+def place() -> Iterator[Path]:
+    """A directory that other users can enter; pytest keeps its own closed to them."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def script(place: Path) -> Callable[..., str]:
     """Writes a script that anybody may run, and nobody may change."""
-    place = tmp_path_factory.mktemp("scripts")
-    for parent in (place, *place.parents):
-        if parent.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            parent.chmod(0o755)
 
     def write(text: str, name: str = "script") -> str:
         path = place / name
@@ -102,16 +107,17 @@ def test_one_that_never_ends(spawner: Spawner, script: Callable[..., str]) -> No
     assert left.stdout == ""
 
 
-def test_one_that_leaves_something_running(spawner: Spawner, script: Callable[..., str], tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    mark = tmp_path / "mark"
+def test_one_that_leaves_something_running(spawner: Spawner, script: Callable[..., str], place: Path) -> None:
+    mark = place / "mark"
+    mark.touch()
+    mark.chmod(0o666)
     path = script(f"(sleep 3; echo later; echo done >{mark}) & echo $!")
     begun = time.monotonic()
     end = run(spawner, command(path))
     assert time.monotonic() - begun < 2.5
     assert end.ok
     # nothing ended what it left, though nobody reads what it writes
-    run_until([spawner], mark.exists, 10)
+    run_until([spawner], mark.read_text, 10)
 
 
 def test_one_that_floods(spawner: Spawner, script: Callable[..., str]) -> None:
@@ -140,15 +146,16 @@ def test_no_zombie_and_no_file_is_left(spawner: Spawner, script: Callable[..., s
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_the_death_of_the_daemon_is_theirs(script: Callable[..., str], tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    path = script(f"echo $$ >{tmp_path}/pid; exec sleep 1000")
+def test_the_death_of_the_daemon_is_theirs(script: Callable[..., str], place: Path) -> None:
+    pid_file = place / "pid"
+    pid_file.touch()
+    pid_file.chmod(0o666)
+    path = script(f"echo $$ >{pid_file}; exec sleep 1000")
     parent = os.fork()
     if not parent:
         Spawner().start(command(path), time.monotonic_ns(), 0, print)
         time.sleep(1000)
-    pid_file = tmp_path / "pid"
-    run_until([], lambda: pid_file.exists() and pid_file.read_text(), 5)
+    run_until([], pid_file.read_text, 5)
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
     run_until([], lambda: not Path(f"/proc/{pid_file.read_text().strip()}/fd").exists(), 5)
@@ -223,13 +230,9 @@ print("ours", *[line.split()[1] for line in open("/proc/self/status") if line.st
         ("bin", "+net_admin", "give its unit CAP_KILL, CAP_SETGID, CAP_SETUID"),
     ],
 )
-def test_a_daemon_that_is_not_root(user: str, capabilities: str, expected: str, tmp_path: Path) -> None:
-    for parent in tmp_path.parents:
-        if "pytest" in parent.name:
-            parent.chmod(0o755)
-    tmp_path.chmod(0o755)
+def test_a_daemon_that_is_not_root(user: str, capabilities: str, expected: str, place: Path) -> None:
     root = Path(__file__).parents[3]
-    copy = tmp_path / "library"
+    copy = place / "library"
     shutil.copytree(root / "plugins/module_utils/_lvs_agent", copy / "_lvs_agent")
     shutil.copy(root / "tests/support/agent_loop.py", copy)
     said = subprocess.run(
