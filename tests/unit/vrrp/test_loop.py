@@ -303,6 +303,16 @@ def test_a_refusing_kernel_is_told_and_adverts_go_on(world: World) -> None:
     assert len(world.ports[0].sent) == 2
 
 
+def test_what_the_kernel_refused_is_tried_again(world: World) -> None:
+    world.kernel.refusal = NetlinkError(errno.ENOBUFS, "adding", "no room")
+    mastered(world)
+    world.at(world.now + 3 * SECOND)
+    assert len(world.supervisor.remarks()) == 1
+    world.kernel.refusal = None
+    world.at(world.now + SECOND)
+    assert world.vips() == {VIP}
+
+
 def test_a_failing_send_is_told_once(world: World) -> None:
     mastered(world)
     world.ports[0].error = OSError(errno.ENETDOWN, "down")

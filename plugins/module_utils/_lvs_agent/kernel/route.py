@@ -35,8 +35,11 @@ _NETLINK_ROUTE = 0
 _SO_RCVBUFFORCE = 33
 _EVENT_BUFFER_BYTES = 4 << 20
 _READ_SIZE = 65536
-# RTMGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, and IPV6_RULE, which has no old name
-_GROUPS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 1 << 18
+# RTMGRP_LINK, IPV4_IFADDR, IPV6_IFADDR
+_GROUPS = 0x1 | 0x10 | 0x100
+# RTNLGRP_IPV4_ROUTE, IPV4_RULE, IPV6_ROUTE, IPV6_RULE
+_ROUTE_GROUPS = (7, 8, 11, 19)
+_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP = 270, 1
 _ADDED = (errno.EEXIST,)
 _DELETED = (errno.EADDRNOTAVAIL, errno.ENODEV, errno.ESRCH, errno.ENOENT, errno.ENXIO)
 
@@ -141,7 +144,10 @@ class Event(NamedTuple):
 
 
 class RouteEvents:
-    """What changes in this network namespace, from the moment it is opened; never waits."""
+    """What changes in this network namespace, from the moment it is opened; never waits.
+
+    Links and addresses, and after ``watch_routes`` routes and rules: each address comes with six events of routes.
+    """
 
     def __init__(self) -> None:
         self._sock = socket.socket(
@@ -159,6 +165,11 @@ class RouteEvents:
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
+
+    def watch_routes(self) -> None:
+        """From now on tell of routes and rules, too."""
+        for group in _ROUTE_GROUPS:
+            self._sock.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, group)
 
     def receive(self) -> list[Event] | None:
         """The events of one datagram, None when there is none. Raises Overrun."""

@@ -41,6 +41,10 @@ class Host:
         """Readable when something has changed."""
         return self._events.fileno()
 
+    def watch_routes(self) -> None:
+        """Somebody has routes or rules: follow them, too."""
+        self._events.watch_routes()
+
     def resync(self) -> None:
         """Read everything again."""
         self.links = {link.ifindex: link for link in self._route.links()}

@@ -51,6 +51,8 @@ _PROBE_SPACING_NS = SECOND // 2
 # where the VRID is in an IPv4 packet, without and with an authentication header
 _VRID_AT, _VRID_AT_SIGNED = 21, 45
 _PROTOCOL_AT = 9
+# of what the kernel refused at once
+_MOST_TOLD = 3
 # parts of a new configuration in one turn
 _STEPS = 4
 
@@ -94,7 +96,6 @@ class Loop:
         self._heartbeat = 0
         self._stall_told = -SECOND
         self._stranger_told = -SECOND
-        self._rules_gone = False
         self.selector.register(channel, selectors.EVENT_READ, self._read_channel)
         self.selector.register(host, selectors.EVENT_READ, self._read_host)
         self._epoll = self.selector.fileno()
@@ -150,6 +151,7 @@ class Loop:
         if now >= self._heartbeat:
             self._heartbeat = now + _HEARTBEAT_NS
             self.tell(messages.Heartbeat(now, self.channel.dropped))
+            self._try_again(now)
             # what came into being within a second: next to nothing
             gc.collect()
         if self._stopping and not self.work and all(one.machine.state is a.State.INIT for one in self.runners):
@@ -295,16 +297,16 @@ class Loop:
                 runner.port.send(packet, runner.source, destination, hop_limit)
             except OSError as error:
                 runner.edge.send_errors += 1
-                self._failing(runner, f"sending an advert to {text(destination)} failed: {error}", now)
+                self._failing(runner, "send", f"sending an advert to {text(destination)} failed: {error}", now)
                 if error.errno not in PASSING:
                     break
             else:
-                runner.failing = ""
+                runner.failing.pop("send", None)
 
-    def _failing(self, runner: Runner, what: str, now: int) -> None:
-        """Tell of a failure once, until it has gone."""
-        if runner.failing != what:
-            runner.failing = what
+    def _failing(self, runner: Runner, doing: str, what: str, now: int) -> None:
+        """Tell of a failure once, until it is another one, or has gone."""
+        if runner.failing.get(doing) != what:
+            runner.failing[doing] = what
             self.remark(logging.WARNING, runner.name, what, now)
 
     def _add_vips(self, runner: Runner, _action: a.AddVips, now: int) -> None:
@@ -333,11 +335,14 @@ class Loop:
         _removed, problems = self.host.release(held, certain=True)
         self.kernel_refused(runner, problems, now)
 
-    def kernel_refused(self, runner: Runner, problems: Iterable[str], now: int) -> None:
+    def kernel_refused(self, runner: Runner, problems: Sequence[str], now: int) -> None:
         """Count and tell."""
-        for problem in problems:
-            runner.edge.kernel_errors += 1
-            self._failing(runner, problem, now)
+        if not problems:
+            runner.failing.pop("kernel", None)
+            return
+        runner.edge.kernel_errors += len(problems)
+        more = f"; and {len(problems) - _MOST_TOLD} more" if len(problems) > _MOST_TOLD else ""
+        self._failing(runner, "kernel", "; ".join(problems[:_MOST_TOLD]) + more, now)
 
     def _announce(self, runner: Runner, action: a.Announce, now: int) -> None:
         self.announcer.add(runner, self._frames(runner), action.repeat, now)
@@ -445,7 +450,8 @@ class Loop:
             runner.edge.vips_not_restored += len(absent)
             runner.repair_at = runner.repairs.resumes_ns
             self.schedule(runner)
-            self._failing(runner, "somebody removes its addresses again and again; trying again in 10 s", now)
+            what = "somebody removes its addresses again and again; trying again in 10 s"
+            self._failing(runner, "repair", what, now)
             return
         runner.held = wanted
         added, problems = self.host.hold(tracked)
@@ -455,6 +461,14 @@ class Loop:
             what = ", ".join(map(shown, added))
             self.remark(logging.WARNING, runner.name, f"put back what somebody else removed: {what}", now)
             self._announce(runner, a.Announce(runner.plan.instance.garp_master_repeat), now)
+
+    def _try_again(self, now: int) -> None:
+        """What the kernel refused may be possible now, and no event tells."""
+        for runner in list(self.runners):
+            if runner.port is None:
+                self.refresh(runner, now)
+            if runner.serving and runner.held is not None and runner.repair_at == NEVER and self._missing(runner):
+                self._repair(runner, now)
 
     def _tracked_only(self, runner: Runner, wanted: holdings.Held) -> holdings.Held:
         """Without what has ``no_track``."""
@@ -495,7 +509,7 @@ class Loop:
             try:
                 self.ports.attach(runner, link.ifindex)
             except OSError as error:
-                self._failing(runner, f"no socket for adverts on {plan.wire}: {error}", now)
+                self._failing(runner, "socket", f"no socket for adverts on {plan.wire}: {error}", now)
         source = plan.instance.source
         if not source:
             vips = {one.address for one in (*plan.vips, *plan.excluded)}

@@ -39,6 +39,8 @@ class Reconfiguration:
         self._told = {"added": [], "removed": [], "changed": [], "resumed": [], "problems": []}
         loop.announcer.garp_interval, loop.announcer.gna_interval = plan.garp_interval, plan.gna_interval
         loop.log_unknown_vrids = plan.log_unknown_vrids
+        if any(one.routes or one.rules for one in plan.instances):
+            loop.host.watch_routes()
         for problem in loop.apply_scheduling(plan):
             loop.remark(logging.WARNING, "", problem, now)
         wanted = {one.identity: one for one in plan.instances}

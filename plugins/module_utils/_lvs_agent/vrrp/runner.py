@@ -66,7 +66,7 @@ class Runner:
 
     ``source`` is the packed address of its adverts, b"" while there is none. ``held`` is what it holds, None when
     nothing. ``last_state`` is the one that was told last. ``scheduled`` is its earliest entry in the loop's heap.
-    ``gone``: no longer configured.
+    ``gone``: no longer configured. ``failing`` is what was told last of what does not work, by what is being done.
     """
 
     def __init__(self, plan: InstancePlan, sequence: int, now: int) -> None:
@@ -79,7 +79,7 @@ class Runner:
         self.held: Held | None = None
         self.scheduled = NEVER
         self.gone = False
-        self.failing = ""
+        self.failing: dict[str, str] = {}
         self.edge = Edge()
         self.repairs = Repairs()
         self.repair_at = NEVER
