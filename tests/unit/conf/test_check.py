@@ -359,6 +359,14 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "range": (lambda a: real(a).update(ip="192.0.2.9-5"), "does not end above its start"),
     "no real server": (lambda a: server(a).update(real_server=[]), "real_server (a, b): the list is empty"),
     "family of a real server": (lambda a: real(a).update(ip="2001:db8::5"), "it is IPv6, the VIP is IPv4"),
+    "source of a check": (
+        lambda a: real(a).update(TCP_CHECK={"bindto": "2001:db8::5"}),
+        "TCP_CHECK.bindto (a, b): it is IPv6, the address to check is IPv4",
+    ),
+    "source of a mail check's host": (
+        lambda a: real(a).update(SMTP_CHECK={"host": [{"connect_ip": "2001:db8::2", "bindto": "192.0.2.3"}]}),
+        "SMTP_CHECK.host.bindto (a, b): it is IPv4, the address to check is IPv6",
+    ),
     "all weights 0": (
         lambda a: [one.update(weight=0) for one in server(a)["real_server"]],
         "every weight is 0",

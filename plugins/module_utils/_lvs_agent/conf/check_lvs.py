@@ -188,10 +188,9 @@ def _checks(director: Director, real: Server, where: str, marks: bool) -> list[P
         if word.block is None or word.name not in real or word.block.find("connect_ip") is None:
             continue
         for check in blocks(real.get(word.name)):
-            source, target = model.family(check.get("bindto")), model.family(check.get("connect_ip", real.get("ip")))
-            if source is not None and target is not None and source != target:
-                what = f"it is IPv{source}, the address to check is IPv{target}"
-                found.append(director.problem(f"{where}.{word.name}.bindto", what, "keepalived skips it"))
+            found += _source(director, real, check, f"{where}.{word.name}")
+            for host in blocks(check.get("host")):
+                found += _source(director, real, host, f"{where}.{word.name}.host")
             connects = word.name != "PING_CHECK"
             if marks and connects and "connect_port" not in check and real.get("port") is None:
                 what = "a virtual server by fwmark has no port, so the check has none"
@@ -206,6 +205,15 @@ def _checks(director: Director, real: Server, where: str, marks: bool) -> list[P
                 what = f"{low} is above max_reply_length {high}"
                 found.append(director.problem(f"{where}.{word.name}.min_reply_length", what))
     return found
+
+
+def _source(director: Director, real: Server, check: Server, where: str) -> list[Problem]:
+    """The address a check is made from is of the family of the one it is made to."""
+    source, target = model.family(check.get("bindto")), model.family(check.get("connect_ip", real.get("ip")))
+    if source is None or target is None or source == target:
+        return []
+    what = f"it is IPv{source}, the address to check is IPv{target}"
+    return [director.problem(f"{where}.bindto", what, "keepalived skips it")]
 
 
 def _dns_name(director: Director, real: Server, where: str) -> list[Problem]:
