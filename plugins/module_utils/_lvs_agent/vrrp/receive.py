@@ -11,14 +11,6 @@ from .instance import CENTISECOND, Instance
 from .ip import PROTO_AH, PROTO_VRRP, TTL, Datagram, parse_ipv4
 from .packet import AUTH_AH, AUTH_PASS, Advert, decode
 
-_VRID_OFFSET = 1
-
-
-def vrid_of(datagram: Datagram) -> int:
-    """Which virtual router a packet is for, to find its instance; -1 when it is too short to say."""
-    offset = _VRID_OFFSET + (ah.BYTES if datagram.protocol == PROTO_AH else 0)
-    return datagram.payload[offset] if len(datagram.payload) > offset else -1
-
 
 class Receiver:
     """Reads one instance's adverts; ``sequence`` is the one its Transmitter has, too.
