@@ -97,8 +97,8 @@ molecule: $(COLLECTION) ## the scenario `default` in a lab of its own
 pytest: $(COLLECTION) ## unit and integration tests in one run
 	@$(TEST) python -m pytest $(ARGS)
 
-unit: $(COLLECTION) ## unit tests: no root, no kernel
-	@$(TEST) python -m pytest tests/unit $(ARGS)
+unit: $(COLLECTION) ## unit tests: no root, no kernel; on all cores
+	@$(TEST) python -m pytest -n auto tests/unit $(ARGS)
 
 integration: $(COLLECTION) ## tests against this machine's kernel, in network namespaces; needs root
 	@$(TEST) python -m pytest tests/integration $(ARGS)
