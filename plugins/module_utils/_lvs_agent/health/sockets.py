@@ -1,0 +1,89 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sockets to an :class:`.plan.Endpoint`, with all that is said about where from; and what their errors mean."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from functools import lru_cache
+from typing import Union
+
+from .plan import Endpoint
+
+Address = Union[tuple[str, int], tuple[str, int, int, int]]
+
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+# what happened, in words that somebody who looks after servers uses
+_WORDS = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EPIPE: "connection reset",
+    errno.ECONNABORTED: "connection aborted",
+    errno.EHOSTUNREACH: "no route to host",
+    errno.ENETUNREACH: "network is unreachable",
+    errno.ETIMEDOUT: "connection timed out",
+    errno.EADDRINUSE: "the source port is in use",
+    errno.EADDRNOTAVAIL: "the source address is not on this host, or its ports are used up",
+}
+# there are too many files or too little memory here: that says nothing about the server
+_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+def opened(endpoint: Endpoint, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+    """A non-blocking socket, bound and marked as ``endpoint`` says, not connected. Raises OSError."""
+    made = socket.socket(_FAMILY[endpoint.family], kind | socket.SOCK_NONBLOCK, protocol)
+    try:
+        if endpoint.fwmark:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, endpoint.fwmark)
+        if endpoint.source or endpoint.source_port:
+            if kind == socket.SOCK_STREAM:
+                # the connection of the run before may still be in TIME-WAIT
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(source(endpoint))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def target(endpoint: Endpoint) -> Address:
+    """For connect(2). Raises OSError when the interface of a link-local address is not there."""
+    return _address(endpoint.family, endpoint.address, endpoint.port, endpoint.interface)
+
+
+def source(endpoint: Endpoint) -> Address:
+    """For bind(2); likewise."""
+    any_address = bytes(4 if endpoint.family == 4 else 16)
+    at = endpoint.source or any_address
+    return _address(endpoint.family, at, endpoint.source_port, endpoint.source_interface)
+
+
+def _address(family: int, packed: bytes, port: int, interface: str) -> Address:
+    if family == 4:
+        return text(packed), port
+    # an interface may come back with another index
+    return text(packed), port, 0, socket.if_nametoindex(interface) if interface else 0
+
+
+@lru_cache(maxsize=16384)
+def text(packed: bytes) -> str:
+    """An address as people write it."""
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
+def is_ours(error: OSError) -> bool:
+    """The error says that we ran out of something, not that the server is bad."""
+    return error.errno in _OURS
+
+
+def said(error: OSError) -> str:
+    """An error in words."""
+    return words(error.errno or 0)
+
+
+def words(number: int) -> str:
+    """The number of an error in words."""
+    return _WORDS.get(number) or os.strerror(number).lower()
