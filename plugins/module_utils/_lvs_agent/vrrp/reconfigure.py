@@ -38,7 +38,7 @@ class Reconfiguration:
         loop.work.clear()
         self._told = {"added": [], "removed": [], "changed": [], "resumed": [], "problems": []}
         loop.announcer.garp_interval, loop.announcer.gna_interval = plan.garp_interval, plan.gna_interval
-        loop.log_unknown_vrids = plan.log_unknown_vrids
+        loop.reception.log_unknown_vrids = plan.log_unknown_vrids
         if any(one.routes or one.rules for one in plan.instances):
             loop.host.watch_routes()
         for problem in loop.apply_scheduling(plan):
@@ -73,7 +73,7 @@ class Reconfiguration:
 
     def _remove(self, runner: Runner, now: int) -> None:
         runner.gone = True
-        self._loop.perform(runner, runner.machine.shutdown(now, at_once=True), now)
+        self._loop.effects.perform(runner, runner.machine.shutdown(now, at_once=True), now)
         self._loop.probes.stop(runner)
         self._loop.ports.detach(runner)
         self._loop.runners.remove(runner)
@@ -87,7 +87,7 @@ class Reconfiguration:
         if plan != runner.plan:
             if machine.state is State.MASTER:
                 # as keepalived does: the backups hear the old one for the last time, just before the change
-                loop.perform(runner, [SendAdvert(machine.priority)], now)
+                loop.effects.perform(runner, [SendAdvert(machine.priority)], now)
             signed = runner.signed
             # an address of its own that is in the file now, or the interface's again
             source = plan.instance.source or (runner.source if not runner.plan.instance.source else b"")
@@ -97,10 +97,11 @@ class Reconfiguration:
             if runner.serving:
                 former = runner.held or holdings.Held()
                 runner.held = holdings.of_plan(plan, loop.host.index)
-                loop.let_go(runner, holdings.no_longer(former, runner.held), now)
+                loop.possession.let_go(runner, holdings.no_longer(former, runner.held), now)
             instance = replace(plan.instance, source=source or machine.instance.source)
-            loop.perform(runner, machine.reload(now, instance, loop.effective(runner).priority), now)
-        loop.refresh(runner, now)
+            priority = loop.surroundings.effective(runner).priority
+            loop.effects.perform(runner, machine.reload(now, instance, priority), now)
+        loop.surroundings.refresh(runner, now)
         self._told["changed"].append(runner.name)
 
     def _add(
@@ -110,7 +111,7 @@ class Reconfiguration:
         runner = Runner(plan, ah.first_sequence(int(time.time())), now)
         runner.group_tracks = group_tracks
         loop.runners.append(runner)
-        loop.refresh(runner, now)
+        loop.surroundings.refresh(runner, now)
         away = now - alive[plan.identity] if plan.identity in alive else None
         resume = away is not None and away < _RESUME_WITHIN_ADVERTS * plan.instance.advert_int
         if away is not None and not resume:
@@ -120,7 +121,7 @@ class Reconfiguration:
             # what the process before us added is there; it is ours
             runner.held = holdings.of_plan(plan, loop.host.index)
             self._told["resumed"].append(runner.name)
-        loop.perform(runner, runner.machine.start(now, resume=resume), now)
+        loop.effects.perform(runner, runner.machine.start(now, resume=resume), now)
         self._told["added"].append(runner.name)
         self._told["problems"] += [f"{runner.name}: {fault}" for fault in sorted(runner.machine.faults)]
 
@@ -133,6 +134,6 @@ class Reconfiguration:
             for member in members:
                 member.group = group
             loop.groups.append(group)
-            loop.settle(group, now)
+            loop.effects.settle(group, now)
         loop.tell(Configured(**{key: tuple(names) for key, names in self._told.items()}))
         loop.configured()

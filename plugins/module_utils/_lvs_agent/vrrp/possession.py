@@ -1,0 +1,156 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the masters hold in the kernel: taken, given up, put back when somebody removes it, and announced."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..kernel import announce, sysctl
+from ..kernel.errors import KernelError
+from . import holdings
+from .alarms import NEVER
+from .announcer import Frame
+from .host import shown
+from .ip import text
+from .runner import Runner
+
+if TYPE_CHECKING:
+    from .loop import Loop
+
+# of what the kernel refused at once
+_MOST_TOLD = 3
+
+
+class Possession:
+    """The loop's hands on this host's addresses, routes and rules. What the kernel refuses is told, never raised."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+
+    def take(self, runner: Runner, now: int) -> None:
+        """Add what an instance that is master has to hold."""
+        wanted = holdings.of_plan(runner.plan, self._loop.host.index)
+        if runner.held is not None:
+            self.let_go(runner, holdings.no_longer(runner.held, wanted), now)
+        runner.held = wanted
+        _added, problems = self._loop.host.hold(wanted)
+        self.kernel_refused(runner, problems, now)
+
+    def give_up(self, runner: Runner, now: int) -> None:
+        """Remove it, and what is left over of a run before."""
+        self._loop.announcer.forget(runner)
+        held, runner.held = runner.held, None
+        runner.repair_at = NEVER
+        if held is not None:
+            self.let_go(runner, held, now)
+            return
+        removed, problems = self._loop.host.release(holdings.of_plan(runner.plan, self._loop.host.index), certain=False)
+        self.kernel_refused(runner, problems, now)
+        if removed:
+            what = ", ".join(map(shown, removed))
+            self._loop.remark(logging.INFO, runner.name, f"removed what was left over here: {what}", now)
+
+    def let_go(self, runner: Runner, held: holdings.Held, now: int) -> None:
+        """Remove what it held."""
+        _removed, problems = self._loop.host.release(held, certain=True)
+        self.kernel_refused(runner, problems, now)
+
+    def kernel_refused(self, runner: Runner, problems: Sequence[str], now: int) -> None:
+        """Count and tell."""
+        if not problems:
+            runner.failing.pop("kernel", None)
+            return
+        runner.edge.kernel_errors += len(problems)
+        more = f"; and {len(problems) - _MOST_TOLD} more" if len(problems) > _MOST_TOLD else ""
+        self._loop.failing(runner, "kernel", "; ".join(problems[:_MOST_TOLD]) + more, now)
+
+    def announce(self, runner: Runner, repeat: int, now: int) -> None:
+        """Tell the network which MAC its addresses have, each this many times."""
+        self._loop.announcer.add(runner, self._frames(runner), repeat, now)
+        self._loop.announcer.turn(now)
+
+    def _frames(self, runner: Runner) -> list[Frame]:
+        """A frame for each address it holds on an interface that has ARP or neighbour discovery."""
+        frames: list[Frame] = []
+        routers: dict[int, bool] = {}
+        for address in runner.held.addresses if runner.held is not None else ():
+            link = self._loop.host.links.get(address.ifindex)
+            if link is None or not link.ethernet or len(link.mac) != 6:
+                continue
+            ipv6 = len(address.address) == 16
+            if ipv6 and address.ifindex not in routers:
+                routers[address.ifindex] = _forwards(link.name)
+            data = announce.pack_announcement(
+                link.mac, text(address.address), router=routers.get(address.ifindex, False)
+            )
+            frames.append(Frame(link.name, data, ipv6))
+        return frames
+
+    def look_for_losses(self, gone: set[tuple[int, bytes, int]], routes: bool, everything: bool, now: int) -> None:
+        """See who has lost something: these addresses, some route or rule, or nobody knows."""
+        for runner in list(self._loop.runners):
+            held = runner.held
+            if held is None or not runner.serving:
+                continue
+            mine = everything or any(address.key in gone for address in held.addresses)
+            if mine or (routes and (held.routes or held.rules)):
+                self.repair(runner, now)
+
+    def repair(self, runner: Runner, now: int) -> None:
+        """Put back at once what somebody else removed; against somebody who goes on removing it, every 10 s."""
+        wanted = holdings.of_plan(runner.plan, self._loop.host.index)
+        tracked = self._tracked_only(runner, wanted)
+        absent = holdings.missing(tracked, self._loop.host.addresses.keys())
+        if not absent and not (wanted.routes or wanted.rules):
+            runner.held = wanted
+            return
+        if absent and not runner.repairs.allowed(now):
+            runner.edge.vips_not_restored += len(absent)
+            runner.repair_at = runner.repairs.resumes_ns
+            self._loop.schedule(runner)
+            what = "somebody removes its addresses again and again; trying again in 10 s"
+            self._loop.failing(runner, "repair", what, now)
+            return
+        runner.held = wanted
+        added, problems = self._loop.host.hold(tracked)
+        self.kernel_refused(runner, problems, now)
+        if added:
+            runner.edge.vips_restored += len(added)
+            what = ", ".join(map(shown, added))
+            self._loop.remark(logging.WARNING, runner.name, f"put back what somebody else removed: {what}", now)
+            self.announce(runner, runner.plan.instance.garp_master_repeat, now)
+
+    def try_again(self, now: int) -> None:
+        """What the kernel refused may be possible now, and no event tells."""
+        for runner in list(self._loop.runners):
+            if runner.port is None:
+                self._loop.surroundings.refresh(runner, now)
+            if runner.serving and runner.held is not None and runner.repair_at == NEVER and self.missing(runner):
+                self.repair(runner, now)
+
+    def _tracked_only(self, runner: Runner, wanted: holdings.Held) -> holdings.Held:
+        """Without what has ``no_track``."""
+        plan = runner.plan
+        free = {one.address for one in (*plan.vips, *plan.excluded) if not one.tracked}
+        if not free:
+            return wanted
+        kept = tuple(one for one in wanted.addresses if one.address not in free)
+        return holdings.Held(kept, wanted.routes, wanted.rules, wanted.absent)
+
+    def missing(self, runner: Runner) -> list[str]:
+        """Which of its addresses are not there, for people."""
+        if runner.held is None:
+            return []
+        return [shown(one) for one in holdings.missing(runner.held, self._loop.host.addresses.keys())]
+
+
+def _forwards(interface: str) -> bool:
+    """Whether this host is an IPv6 router on an interface: neighbours drop a router that says it is none."""
+    try:
+        return sysctl.read(sysctl.conf_key(interface, "forwarding", "ipv6")) != "0"
+    except KernelError:
+        return False

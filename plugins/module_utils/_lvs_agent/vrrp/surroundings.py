@@ -1,0 +1,120 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an instance depends on: its interface, the address of its adverts, and what it tracks."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..kernel import route_messages as m
+from ..kernel.netlink import NetlinkError
+from . import actions as a
+from . import messages
+from .ip import text
+from .priority import Effective, effective
+from .runner import Runner
+
+if TYPE_CHECKING:
+    from .loop import Loop
+
+
+class Surroundings:
+    """Follows the kernel's events, and tells the machines what they mean for them.
+
+    ``vips`` are those of all instances: their coming and going changes nobody's source.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.vips: set[bytes] = set()
+
+    def read(self, now: int) -> None:
+        """What the kernel tells: see whom it concerns."""
+        try:
+            events, lost = self._loop.host.events()
+        except (NetlinkError, OSError) as error:
+            what = f"following the kernel's interfaces and addresses failed: {error}"
+            self._loop.remark(logging.WARNING, "", what, now)
+            return
+        if lost:
+            self._loop.remark(logging.WARNING, "", "the kernel dropped events; everything was read again", now)
+        links = lost or any(event.link is not None for event in events)
+        for event in events:
+            if event.link is not None:
+                self._loop.announcer.close_wire(event.link.name)
+        # VIPs come and go all the time, and are nobody's source
+        if links or any(event.address is not None and event.address.address not in self.vips for event in events):
+            for runner in list(self._loop.runners):
+                self.refresh(runner, now)
+        gone = {event.address.key for event in events if event.address is not None and event.kind == m.RTM_DELADDR}
+        routes = any(event.kind in (m.RTM_DELROUTE, m.RTM_DELRULE) for event in events)
+        if links or gone or routes:
+            self._loop.possession.look_for_losses(gone, routes, links, now)
+
+    def refresh(self, runner: Runner, now: int) -> None:
+        """Look at what an instance depends on: its interface, its source, what it tracks."""
+        self._resolve(runner, now)
+        machine = runner.machine
+        former, found = machine.priority, self.effective(runner)
+        changed = found.priority != former or found.faults != machine.faults
+        if found.priority != former:
+            self._loop.effects.perform(runner, machine.set_priority(now, found.priority), now, settle=True)
+        if found.faults != machine.faults:
+            self._loop.effects.perform(runner, machine.set_faults(now, found.faults), now, settle=True)
+        if changed and machine.state is not a.State.INIT:
+            words = tuple(sorted(found.faults))
+            self._loop.tell(messages.PriorityChanged(runner.name, machine.priority, former, machine.state, words, now))
+
+    def effective(self, runner: Runner) -> Effective:
+        """Its priority and faults as everything is now."""
+        found = effective(runner.plan.instance.priority, runner.tracked(self._loop.results, self._loop.host))
+        return Effective(found.priority, found.faults | self._own_faults(runner))
+
+    def _resolve(self, runner: Runner, now: int) -> None:
+        """Its port and the address its adverts come from, as they are now."""
+        plan = runner.plan
+        base = self._loop.host.link(plan.interface)
+        if plan.vmac is not None and base is not None and plan.vmac.name not in self._loop.host.index:
+            self._loop.possession.kernel_refused(runner, self._loop.host.make_vmac(plan.vmac, base), now)
+        link = self._loop.host.link(plan.wire)
+        if link is not None and (runner.port is None or runner.port.ifindex != link.ifindex):
+            try:
+                self._loop.ports.attach(runner, link.ifindex)
+            except OSError as error:
+                self._loop.failing(runner, "socket", f"no socket for adverts on {plan.wire}: {error}", now)
+        source = plan.instance.source
+        if not source:
+            vips = {one.address for one in (*plan.vips, *plan.excluded)}
+            source = self._loop.host.first_address(plan.interface, plan.family, vips)
+        if source == runner.source:
+            return
+        if not source:
+            # it is a fault now, and its last adverts still come from the former one
+            runner.source = b""
+            return
+        runner.renew(plan, source)
+        if runner.machine.instance.source != source:
+            instance = replace(plan.instance, source=source)
+            self._loop.effects.perform(runner, runner.machine.reload(now, instance, runner.machine.priority), now)
+
+    def _own_faults(self, runner: Runner) -> set[str]:
+        plan = runner.plan
+        faults: set[str] = set()
+        link = self._loop.host.link(plan.interface)
+        if link is None:
+            return {f"there is no interface {plan.interface}"}
+        if plan.track_primary and not link.running:
+            faults.add(f"interface {plan.interface} is down")
+        if runner.port is None:
+            faults.add(f"there is no socket for adverts on {plan.wire}")
+        if not runner.source:
+            kind = "IPv4" if plan.family == 4 else "IPv6 link-local"
+            faults.add(f"interface {plan.interface} has no {kind} address")
+        elif plan.track_source and plan.instance.source and not self._loop.host.has(plan.instance.source):
+            faults.add(f"this host does not have {text(plan.instance.source)}")
+        if plan.no_peer_fault:
+            faults.add("there is no unicast_peer")
+        return faults
