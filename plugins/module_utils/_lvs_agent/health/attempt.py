@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 
 from ..spawn import Spawner
 
-#: The bits of ``Attempt.events``, those of epoll(7).
-READ, WRITE = 0x001, 0x004
+#: The bits of ``Attempt.events``, those of epoll(7); the last two come unasked.
+READ, WRITE, ERROR, HANGUP = 0x001, 0x004, 0x008, 0x010
 
 
 class Outcome(NamedTuple):
@@ -57,8 +57,8 @@ class Attempt(Protocol):
     def start(self, now_ns: int) -> None:
         """Begin. Called once."""
 
-    def ready(self, now_ns: int) -> None:
-        """The descriptor is ready for ``events``, or has an error."""
+    def ready(self, now_ns: int, events: int) -> None:
+        """The descriptor is ready for ``events``: some of those asked for, or ERROR or HANGUP."""
 
     def expired(self, now_ns: int) -> None:
         """``deadline_ns`` has come."""
