@@ -12,6 +12,7 @@ import typing as t
 
 USAGE = 2  # argparse's own exit status
 INTERRUPTED = 130
+_COLUMNS = 80  # of help that is not shown on a terminal
 
 
 class Verb(t.Protocol):
@@ -29,16 +30,27 @@ class Verb(t.Protocol):
         """Do it; the exit status."""
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Argparse makes one for each option, and its own asks shutil for the width, with the compression libraries."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns
+        except (ValueError, OSError):
+            columns = _COLUMNS
+        super().__init__(prog, width=columns - 2)
+
+
 def run(name: str, description: str, verbs: t.Sequence[t.Any], argv: t.Sequence[str] | None) -> int:
     """Run one of the verbs (see :class:`Verb`); the exit status. ``argv`` None: the process's own."""
-    parser = argparse.ArgumentParser(prog=name, description=description)
+    parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=Help)
     commands = parser.add_subparsers(metavar="VERB", required=True)
     for verb in verbs:
         one = commands.add_parser(
             verb.NAME,
             help=verb.HELP,
             description=verb.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=Help,
         )
         verb.add_arguments(one)
         one.set_defaults(run=verb.run)

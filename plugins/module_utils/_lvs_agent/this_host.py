@@ -1,7 +1,10 @@
 # Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the checks ask of the machine they run on: its interfaces, its users, and the files its scripts are."""
+"""What the checks ask of the machine they run on: its interfaces, its users, and the files its scripts are.
+
+The daemon asks here too, for as long as it runs: what only the checks need is not loaded for it.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,21 @@ import grp
 import json
 import os
 import pwd
-import shutil
-import subprocess
+from typing import TYPE_CHECKING
 
-from .conf.check_local import Interfaces
 from .conf.script import Account, Component
+
+if TYPE_CHECKING:
+    from .conf.check_local import Interfaces
 
 _SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 def interfaces() -> Interfaces | None:
     """Every interface with its addresses, as ``ip -json address`` has them; None when that cannot be asked."""
-    program = shutil.which("ip", path=_path())
+    import subprocess
+
+    program = _which("ip")
     if program is None:
         return None
     try:
@@ -51,7 +57,7 @@ def command(name: str) -> list[Component]:
 
     It ends with the first part that is not there or cannot be looked at. Empty for a name that PATH does not have.
     """
-    path = name if "/" in name else shutil.which(name, path=_path(), mode=os.F_OK)
+    path = name if "/" in name else _which(name)
     if path is None:
         return []
     found: list[Component] = []
@@ -67,6 +73,8 @@ def command(name: str) -> list[Component]:
     return found
 
 
-def _path() -> str:
-    """Where commands are looked for; a user's PATH often lacks the directories of the administrator."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM])
+def _which(name: str) -> str | None:
+    """Where a command is; a user's PATH often lacks the directories of the administrator."""
+    places = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *_SYSTEM]
+    paths = [os.path.join(place, name) for place in places]
+    return next((path for path in paths if os.path.exists(path) and not os.path.isdir(path)), None)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hmac
 import socket
 from dataclasses import replace
 
@@ -285,6 +286,11 @@ class TestRepetition:
         assert receiver.ipv6(Datagram(*datagram)) is receiver.ipv6(datagram)
         with pytest.raises(PacketError, match="TTL 64"):
             receiver.ipv6(datagram._replace(ttl=64))
+
+
+@given(st.binary(max_size=64), st.binary(max_size=200))
+def test_hmac_is_pythons(key: bytes, message: bytes) -> None:
+    assert ah.hmac_md5(key, message) == hmac.digest(key, message, "md5")
 
 
 class TestReplay:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections import deque
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ Event = dict[str, Any]
 
 def event(real_ns: int, kind: str, cause: str, **details: Any) -> Event:
     """An event: when (nanoseconds since 1970), what kind, why (for people), and what else belongs to it."""
-    when = datetime.fromtimestamp(real_ns // 1_000_000_000, timezone.utc)
-    text = f"{when:%Y-%m-%dT%H:%M:%S}.{real_ns // 1_000_000 % 1000:03d}Z"
+    when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(real_ns // 1_000_000_000))
+    text = f"{when}.{real_ns // 1_000_000 % 1000:03d}Z"
     return {"time": text, "kind": kind, **details, "cause": cause[:_LONGEST_TEXT]}
 
 

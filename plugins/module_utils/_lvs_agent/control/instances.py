@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def wrong(instance: dict[str, Any]) -> list[str]:
 
 def _instance(one: InstanceStatus, now_ns: int, real_seconds: float) -> dict[str, Any]:
     in_state = max(0, now_ns - one.since_ns) / _SECOND
-    since = datetime.fromtimestamp(real_seconds - in_state, timezone.utc)
+    since = time.gmtime(real_seconds - in_state)
     return {
         "name": one.name,
         "virtual_router_id": one.identity.vrid,
@@ -49,7 +48,7 @@ def _instance(one: InstanceStatus, now_ns: int, real_seconds: float) -> dict[str
         "interface": one.identity.interface,
         "version": one.version,
         "state": one.state.value,
-        "since": f"{since:%Y-%m-%dT%H:%M:%SZ}",
+        "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", since),
         "seconds_in_state": round(in_state, 3),
         "cause": one.cause,
         "priority": one.priority,

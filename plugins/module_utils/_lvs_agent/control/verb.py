@@ -8,15 +8,14 @@ Adding one: a module with a subclass of :class:`Verb`, and its line in :mod:`.ve
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
-from . import client
 from .protocol import SOCKET, Refused
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterable
 
     from ..vrrp.messages import Status
@@ -91,6 +90,8 @@ class Verb:
 
     def run(self, options: argparse.Namespace) -> int:
         """In ``lvsctl``: ask, show, and the exit status."""
+        from . import client  # the daemon has verbs too, and never asks
+
         try:
             result = client.ask(options.socket, self.NAME, self.arguments(options), options.wait)
         except client.Unreachable as error:
@@ -125,7 +126,9 @@ def number_argument(arguments: dict[str, Any], key: str, default: int, most: int
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value <= 3600:
-        raise argparse.ArgumentTypeError("a number of seconds above 0, at most 3600")
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError("a number of seconds above 0, at most 3600")
     return value
 
 

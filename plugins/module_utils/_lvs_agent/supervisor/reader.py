@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..notify.fifo import FifoPlan
     from ..notify.mail import MailPlan
     from ..script_commands import Commands
-    from ..track.from_conf import TrackPlans
+    from ..track.plans import TrackPlans
     from ..vrrp.plan import Plan
 
 LIMIT_NS = 60_000_000_000

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import logging
 import os
 import signal
@@ -168,6 +169,9 @@ class Supervisor:
         sources: list[Source] = [signals, self._keeper, self._control, self._requests, self._notify, self]
         for source in [*sources, *(one for part in self._parts for one in part.sources())]:
             self._loop.add(source)
+        # what lives now stays: a collection would write to all of it, and so unshare it from the children
+        gc.collect()
+        gc.freeze()
         if self._inherited is None:
             resume = resumable(self._saved, boot_id())
             self._event("start", f"lvs-agent {VERSION}, process {os.getpid()}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ..conf import model, values
@@ -16,19 +15,11 @@ from ..script_commands import Commands, RefusedCommand
 from ..spawn import SECOND
 from ..vrrp.plan import Plan, TrackKind
 from .files import FilePlan
+from .plans import TrackPlans
 from .quorum import ProcessPlan
 from .scripts import ScriptPlan
 
 Words = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class TrackPlans:
-    """Everything that some instance or group tracks; what nobody tracks is not run."""
-
-    scripts: tuple[ScriptPlan, ...] = ()
-    processes: tuple[ProcessPlan, ...] = ()
-    files: tuple[FilePlan, ...] = ()
 
 
 def plans(configuration: Words, plan: Plan, commands: Commands) -> TrackPlans:

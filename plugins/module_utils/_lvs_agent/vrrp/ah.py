@@ -4,20 +4,28 @@
 """The authentication header of VRRPv2 on IPv4, HMAC-MD5-96, as keepalived computes it (RFC 2402, RFC 2403).
 
 Two things differ from the RFCs, and all routers must do the same: the SPI is the sender's address, and the TTL counts
-as immutable in multicast, where it is 255 at the receiver too. Needs MD5, which a host in FIPS mode refuses.
+as immutable in multicast, where it is 255 at the receiver too.
 """
 
 from __future__ import annotations
 
-import hmac
+import functools
 import struct
+from typing import Any
 
 from .errors import PacketError, Reason
 from .ip import HEADER_BYTES, PROTO_VRRP, Datagram
 
+try:
+    # Python's own: hashlib and hmac load OpenSSL, 5 MB in a process whose memory is locked
+    from _md5 import md5
+except ImportError:
+    from hashlib import md5
+
 BYTES = 24
 ICV_BYTES = 12
 _ICV_OFFSET = 12
+_BLOCK_BYTES = 64  # of MD5
 # next header, length in 32-bit words minus 2, reserved, SPI, sequence number, integrity check value
 _HEADER = struct.Struct("!BBH4sI12s")
 _PAYLOAD_LENGTH = BYTES // 4 - 2
@@ -93,7 +101,7 @@ def verify(datagram: Datagram, key: bytes, sequence: Sequence, *, unicast: bool)
             Reason.PACKET_LENGTH, f"an authentication header of length {length} before protocol {following}", source
         )
     unsigned = payload[:_ICV_OFFSET] + bytes(ICV_BYTES) + payload[BYTES:]
-    if not hmac.compare_digest(_icv(datagram.header, unsigned, key, unicast), value):
+    if int.from_bytes(_icv(datagram.header, unsigned, key, unicast), "big") ^ int.from_bytes(value, "big"):
         raise PacketError(Reason.AUTH_FAILURE, "the AH check value is wrong: another password, or altered", source)
     if spi != source:
         raise PacketError(Reason.AUTH_FAILURE, "the AH SPI is not the source address", source)
@@ -105,4 +113,21 @@ def _icv(header: bytes, payload: bytes, key: bytes, unicast: bool) -> bytes:
     """HMAC-MD5-96 over the packet with its mutable fields 0: TOS, fragment, header checksum, in unicast the TTL."""
     ttl = b"\0" if unicast else header[8:9]
     immutable = header[:1] + b"\0" + header[2:6] + b"\0\0" + ttl + header[9:10] + b"\0\0" + header[12:]
-    return hmac.digest(key, immutable + payload, "md5")[:ICV_BYTES]
+    return hmac_md5(key, immutable + payload)[:ICV_BYTES]
+
+
+def hmac_md5(key: bytes, message: bytes) -> bytes:
+    """RFC 2104's HMAC with MD5, 16 bytes; for keys of at most 64, an ``auth_pass`` has 8."""
+    begun_inner, begun_outer = _begun(key)
+    inner, outer = begun_inner.copy(), begun_outer.copy()
+    inner.update(message)
+    outer.update(inner.digest())
+    digest: bytes = outer.digest()
+    return digest
+
+
+@functools.lru_cache(maxsize=256)
+def _begun(key: bytes) -> tuple[Any, Any]:
+    """MD5 after the inner and the outer padded key."""
+    block = key.ljust(_BLOCK_BYTES, b"\0")
+    return md5(bytes(one ^ 0x36 for one in block)), md5(bytes(one ^ 0x5C for one in block))

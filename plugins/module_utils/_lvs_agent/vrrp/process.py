@@ -9,7 +9,6 @@ told to leave, or because its supervisor is gone, every address stays where it i
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import resource
@@ -18,6 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..kernel.route import RouteEvents, RouteSocket
+from . import memory
 from .host import Host
 from .loop import Loop
 from .messages import Ready
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .messages import VrrpChannel
     from .plan import Plan
 
-_MCL_CURRENT, _MCL_FUTURE = 1, 2
 # of what is left to say when it ends
 _LAST_WORDS_SECONDS = 0.5
 
@@ -39,7 +38,7 @@ def run(channel: VrrpChannel) -> int:
     # first the events, then the state they change
     events = RouteEvents()
     host = Host(RouteSocket(), events)
-    problem = lock_memory()
+    problem = memory.lock()
     loop = Loop(channel, host, scheduled=lambda plan: [*([problem] if problem else []), *schedule(plan)])
     gc.collect()
     gc.freeze()
@@ -48,15 +47,6 @@ def run(channel: VrrpChannel) -> int:
     loop.run()
     _last_words(channel)
     return 0
-
-
-def lock_memory() -> str:
-    """mlockall(2), so that no page has to come from a disk; what went wrong in words, or ""."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE):
-        why = os.strerror(ctypes.get_errno())
-        return f"the memory could not be locked ({why}): give it CAP_IPC_LOCK, or swapping may cost a failover"
-    return ""
 
 
 def schedule(plan: Plan) -> list[str]:
