@@ -78,7 +78,8 @@ def test_newer_and_own_words_say_so(man: str) -> None:
     # `dynamic` of FILE_CHECK is in the page, but 2.2.7 does not know it; the others' names have another meaning too
     assert newer & plain == {"dynamic", "key", "mode"}
     assert {word.name for word in ALL if word.own} == {
-        *("rise", "fall", "deadline", "check_via_vip", "slow_start", "depool_floor", "notify_timeout", "notify_retry")
+        *("rise", "fall", "deadline", "check_via_vip", "slow_start", "depool_floor", "notify_timeout", "notify_retry"),
+        *("tls_verify", "tls_ca_file"),
     }
 
 

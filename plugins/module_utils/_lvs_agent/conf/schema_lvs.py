@@ -178,6 +178,16 @@ _HTTP = (
     Word("url", BLOCKS, "The pages to fetch.", block=URL, required=True),
 )
 
+_TLS = (
+    flag("tls_verify", "The certificate must be valid, for the TLS server name or the address.", own=True),
+    text(
+        "tls_ca_file",
+        "File of the certificate authorities for tls_verify.",
+        own=True,
+        default="ca of SSL, or else the system's",
+    ),
+)
+
 _HOST = Block(
     "host",
     (
@@ -190,7 +200,7 @@ _HOST = Block(
 CHECKS: tuple[Word, ...] = (
     _check("TCP_CHECK"),
     _check("HTTP_GET", *_HTTP),
-    _check("SSL_GET", *_HTTP),
+    _check("SSL_GET", *_HTTP, *_TLS),
     _check(
         "SMTP_CHECK",
         text("helo_name", "Name in HELO.", default="smtp_helo_name"),

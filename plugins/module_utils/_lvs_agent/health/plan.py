@@ -9,7 +9,7 @@ interfaces are text: whether they exist is found out when a check runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Union
 
 from ..spawn import Command
@@ -102,16 +102,15 @@ class UrlPlan:
 class TlsPlan:
     """How SSL_GET speaks TLS. Files are PEM; "" for none, an empty ``ca_file`` with ``verify`` is the system's.
 
-    ``verify`` off is keepalived's way: any certificate will do. ``verify_name``: the name the certificate must have,
-    "" for the URL's server name, else its host, else the address. ``compliant``: end with a close_notify alert.
+    ``verify`` off is keepalived's way: any certificate will do. With it the certificate must have the URL's server
+    name, or the address where that is "". ``compliant``: end with a close_notify alert.
     """
 
     verify: bool = False
-    verify_name: str = ""
     ca_file: str = ""
     certificate: str = ""
     key: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     compliant: bool = False
 
 
@@ -201,8 +200,13 @@ Check = Union[TcpCheck, HttpCheck, SmtpCheck, DnsCheck, UdpCheck, PingCheck, Mis
 
 @dataclass(frozen=True)
 class CheckPlan:
-    """One check of one real server. ``suspendable``: not run while its service is suspended (``ha_suspend``)."""
+    """One check of one real server.
+
+    ``via_vip``: its endpoint is the VIP, and its packets have a ``fwmark`` of their server's own (see
+    :mod:`.from_conf`), by which IPVS brings them to that server only.
+    """
 
     id: CheckId
     timing: Timing
     check: Check
+    via_vip: bool = False

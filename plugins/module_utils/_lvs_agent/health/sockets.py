@@ -35,6 +35,8 @@ _OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 def opened(endpoint: Endpoint, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
     """A non-blocking socket, bound and marked as ``endpoint`` says, not connected. Raises OSError."""
     made = socket.socket(_FAMILY[endpoint.family], kind | socket.SOCK_NONBLOCK, protocol)
+    if not (endpoint.fwmark or endpoint.source or endpoint.source_port):
+        return made
     try:
         if endpoint.fwmark:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, endpoint.fwmark)
