@@ -10,6 +10,8 @@ import os
 import sys
 import typing as t
 
+from . import version
+
 USAGE = 2  # argparse's own exit status
 INTERRUPTED = 130
 _COLUMNS = 80  # of help that is not shown on a terminal
@@ -44,6 +46,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 def run(name: str, description: str, verbs: t.Sequence[t.Any], argv: t.Sequence[str] | None) -> int:
     """Run one of the verbs (see :class:`Verb`); the exit status. ``argv`` None: the process's own."""
     parser = argparse.ArgumentParser(prog=name, description=description, formatter_class=Help)
+    parser.add_argument("--version", action="version", version=f"{name} {version.program()}")
     commands = parser.add_subparsers(metavar="VERB", required=True)
     for verb in verbs:
         one = commands.add_parser(

@@ -22,7 +22,7 @@ from ..control.events import Events, event
 from ..control.protocol import Refused
 from ..control.socket import ControlSocket
 from ..spelling import nearest
-from ..version import VERSION
+from ..version import VERSION, program
 from ..vrrp import messages
 from ..vrrp.actions import State
 from . import files, sd_notify, upgrade
@@ -416,6 +416,7 @@ class Supervisor:
             problems.append(f"{self._options.history_dir} cannot be written: events are kept in memory only")
         return {
             "version": VERSION,
+            "program": program(),
             "pid": os.getpid(),
             "uptime_seconds": round((now - self._started_ns) / _SECOND, 3),
             "configuration": {

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Exchanging the daemon's program while it runs: execve(2) of the new one, which keeps the process and its children.
 
-The program is one file (a zip archive that Python runs); an upgrade puts another in its place. The new program gets
-the running VRRP process and its channel, and replaces it by its own when that can go on.
+The program is started by one file, which an upgrade exchanges: the role agent moves a link in its path to the directory
+of another program. The new program gets the running VRRP process and its channel, and replaces it by its own when that
+can go on.
 """
 
 from __future__ import annotations
