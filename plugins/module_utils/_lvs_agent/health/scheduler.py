@@ -1,0 +1,421 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All checks: when they run, and what is known of each.
+
+One epoll(7) for all descriptors and one heap for all times. The parts decide elsewhere: :mod:`.verdict` says when a
+check runs next and whether it is up, an attempt (:mod:`.attempt`) how a run went.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import resource
+import select
+import time
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
+from typing import NamedTuple
+
+from ..spawn import NEVER, SECOND, Spawner
+from .attempt import Attempt, Outcome, Tools
+from .kinds import Maker, maker
+from .plan import Check, CheckId, CheckPlan
+from .sockets import is_ours
+from .verdict import Verdict, begun
+
+_log = logging.getLogger(__name__)
+_MILLISECOND = SECOND // 1000
+_TOGETHER = 5 * _MILLISECOND  # runs that are due within this time begin together, which saves turns of the loop
+_A_TURN = (
+    256  # most runs that begin, and most descriptors that are looked at, before others in the loop have their turn
+)
+_POSTPONED = 100 * _MILLISECOND
+_MOST_FILES = 65536
+_FILES_OF_OTHERS = 128  # descriptors that the rest of the process needs
+
+Changed = Callable[[CheckId, bool, Outcome], None]
+
+
+class Result(NamedTuple):
+    """What is known of a check; can be pickled, and given to another process of the same host and boot.
+
+    ``ended_ns`` is when its last run ended (CLOCK_MONOTONIC), 0 for never; ``started_ns`` when the present run began, 0
+    without one. ``outcome`` is that of the last run. ``check`` is what is asked, so that only an answer to the same
+    question counts.
+    """
+
+    up: bool
+    has_run: bool
+    streak: int
+    outcome: Outcome
+    ended_ns: int
+    started_ns: int
+    suspended: bool
+    check: Check
+
+
+class _State:
+    """One check. ``due_ns`` is when it has to be looked at, ``queued_ns`` the time of its entry in the heap."""
+
+    __slots__ = (
+        "attempt",
+        "due_ns",
+        "ended_ns",
+        "fd",
+        "make",
+        "outcome",
+        "plan",
+        "queued_ns",
+        "raised",
+        "started_ns",
+        "suspended",
+        "verdict",
+    )
+
+    def __init__(self, plan: CheckPlan, verdict: Verdict) -> None:
+        self.plan = plan
+        self.verdict = verdict
+        self.make: Maker | None = None
+        self.attempt: Attempt | None = None
+        self.fd = -1
+        self.outcome = Outcome(verdict.up, "")
+        self.started_ns = self.ended_ns = 0
+        self.due_ns = self.queued_ns = NEVER
+        self.raised = ""
+        self.suspended = False
+
+
+class Scheduler:
+    """A source of a surrounding loop, as :class:`..spawn.Spawner` is."""
+
+    def __init__(
+        self,
+        changed: Changed,
+        spawner: Spawner | None = None,
+        random: Random | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """``changed`` is told the first result of a check, and each that changes its state or its weight."""
+        self.postponed = 0  # runs that had to wait for descriptors
+        self._changed = changed
+        self._random = random or Random()
+        self._clock = clock
+        self._tools = Tools(spawner, self._random, self._look_again)
+        self._epoll = select.epoll()
+        self._states: dict[CheckId, _State] = {}
+        self._known: dict[CheckId, Result] = {}
+        self._by_fd: dict[int, _State] = {}
+        self._events: dict[int, int] = {}
+        self._without_fd: dict[int, _State] = {}  # by id() of the attempt
+        self._heap: list[tuple[int, int, _State]] = []
+        self._number = 0
+        self._suspended: frozenset[str] = frozenset()
+        self._most = _descriptors()
+        self._short_of_files = False
+
+    # ---- what is to be checked
+
+    def know(self, results: Mapping[CheckId, Result]) -> None:
+        """What a process before this one knew, for the next ``configure``."""
+        self._known = dict(results)
+
+    def configure(self, plans: Iterable[CheckPlan], now_ns: int) -> None:
+        """Check these from now on. One that asks the same of the same server as before keeps its state.
+
+        As in keepalived, its timers and its place among the checks of its server may change.
+        """
+        old, known = self._states, self._known
+        self._known = {}
+        wanted = list(plans)
+        matches = _matched(wanted, {**{key: one.check for key, one in known.items()}, **_questions(old)})
+        healthy = _healthy(old)
+        self._states = {}
+        kept: set[int] = set()
+        for plan in wanted:
+            before = matches.get(plan.id)
+            if before in old:
+                state = self._keep(old[before], plan, now_ns)
+                kept.add(id(state))
+            elif before is not None:
+                state = self._resume(plan, known[before], now_ns)
+            else:
+                state = _State(plan, begun(plan.timing, plan.id[:2] in healthy))
+                self._begin(state, plan.timing.warmup_ns, now_ns)
+            self._states[plan.id] = state
+        for state in old.values():
+            if id(state) not in kept:
+                self._abandon(state)
+
+    def suspend(self, services: Iterable[str], now_ns: int) -> None:
+        """Run no checks of these services, and those of all others; states stay as they are (``ha_suspend``)."""
+        self._suspended = frozenset(services)
+        for state in self._states.values():
+            self._begin(state, state.plan.timing.warmup_ns, now_ns)
+
+    def results(self) -> dict[CheckId, Result]:
+        """What is known of each."""
+        return {key: _result(state) for key, state in self._states.items()}
+
+    def close(self) -> None:
+        """End all runs."""
+        for state in self._states.values():
+            self._abandon(state)
+        self._states = {}
+        self._epoll.close()
+
+    # ---- the loop's side
+
+    def fileno(self) -> int:
+        """To be watched for reading."""
+        return self._epoll.fileno()
+
+    def deadline_ns(self) -> int:
+        """When ``handle`` is to be called at the latest."""
+        heap = self._heap
+        while heap and heap[0][0] != heap[0][2].queued_ns:
+            heapq.heappop(heap)
+        return heap[0][0] + _TOGETHER if heap else NEVER
+
+    def handle(self, now_ns: int) -> None:
+        """Look at what is ready and what is due, without waiting."""
+        for fd, events in self._epoll.poll(0, _A_TURN):
+            state = self._by_fd.get(fd)
+            attempt = state.attempt if state is not None else None
+            if state is None or attempt is None:
+                continue
+            try:
+                attempt.ready(now_ns, events)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+                self._failed(state, error)
+            self._look(state, attempt, now_ns)
+        for _turn in range(_A_TURN):
+            if not self._heap or self._heap[0][0] > now_ns:
+                break
+            when, _number, state = heapq.heappop(self._heap)
+            if when == state.queued_ns:
+                state.queued_ns = NEVER
+                self._due(state, now_ns)
+
+    # ---- one check
+
+    def _begin(self, state: _State, spread_ns: int, now_ns: int) -> None:
+        """Let it run within ``spread_ns``, or not at all while its service is suspended."""
+        suspended = state.plan.id.service in self._suspended
+        if suspended:
+            self._abandon(state)
+        elif state.suspended or state.due_ns == NEVER:
+            self._at(state, now_ns + int(self._random.random() * spread_ns))
+        state.suspended = suspended
+
+    def _keep(self, state: _State, plan: CheckPlan, now_ns: int) -> _State:
+        """A check that is still asked for."""
+        timing_changed = state.plan.timing != plan.timing
+        state.plan = plan
+        if timing_changed and state.attempt is None and state.due_ns > now_ns + plan.timing.interval_ns:
+            self._begin_again(state, now_ns)
+        return state
+
+    def _begin_again(self, state: _State, now_ns: int) -> None:
+        if not state.suspended:
+            self._at(state, now_ns + int(self._random.random() * state.plan.timing.interval_ns))
+
+    def _resume(self, plan: CheckPlan, known: Result, now_ns: int) -> _State:
+        state = _State(plan, Verdict(known.up, known.has_run, known.streak))
+        state.outcome, state.ended_ns = known.outcome, known.ended_ns
+        self._begin(state, plan.timing.interval_ns if known.has_run else plan.timing.warmup_ns, now_ns)
+        return state
+
+    def _at(self, state: _State, when_ns: int) -> None:
+        """Look at it then. An earlier entry in the heap is good enough: it is put off when it comes."""
+        state.due_ns = when_ns
+        if when_ns < state.queued_ns:
+            state.queued_ns = when_ns
+            self._number += 1
+            heapq.heappush(self._heap, (when_ns, self._number, state))
+
+    def _due(self, state: _State, now_ns: int) -> None:
+        if state.due_ns > now_ns:
+            if state.due_ns != NEVER:
+                self._at(state, state.due_ns)
+        elif state.attempt is None:
+            self._start(state, now_ns)
+        else:
+            self._late(state, state.attempt, now_ns)
+
+    def _start(self, state: _State, now_ns: int) -> None:
+        if len(self._by_fd) >= self._most:
+            self._postpone(state, now_ns)
+            return
+        plan = state.plan
+        if state.make is None:
+            state.make = maker(type(plan.check))
+        state.started_ns = now_ns
+        attempt = state.attempt = state.make(plan.check, plan.timing, self._tools)
+        try:
+            attempt.start(now_ns)
+        except Exception as error:  # noqa: BLE001
+            if isinstance(error, OSError) and is_ours(error):
+                self._end(state)
+                self._postpone(state, now_ns)
+                return
+            self._failed(state, error)
+        self._look(state, attempt, now_ns)
+
+    def _late(self, state: _State, attempt: Attempt, now_ns: int) -> None:
+        limit = state.plan.timing.deadline_ns
+        if now_ns >= state.started_ns + limit:
+            self._over(state, Outcome(False, f"not over within {limit / SECOND:g} s: {attempt.waiting_for()}"), now_ns)
+            return
+        try:
+            attempt.expired(now_ns)
+        except Exception as error:  # noqa: BLE001
+            self._failed(state, error)
+        self._look(state, attempt, now_ns)
+
+    def _look_again(self, attempt: Attempt) -> None:
+        """Its outcome came by another way."""
+        state = self._without_fd.get(id(attempt))
+        if state is not None and state.attempt is attempt:
+            self._look(state, attempt, self._clock())
+
+    def _look(self, state: _State, attempt: Attempt, now_ns: int) -> None:
+        """After each call of an attempt."""
+        outcome = attempt.outcome
+        if outcome is not None:
+            self._over(state, outcome, now_ns)
+            return
+        if state.attempt is not attempt:
+            return
+        self._watch(state, attempt)
+        due = min(attempt.deadline_ns, state.started_ns + state.plan.timing.deadline_ns)
+        if due != state.due_ns:
+            self._at(state, due)
+
+    def _watch(self, state: _State, attempt: Attempt) -> None:
+        """Watch its descriptor for what it waits for."""
+        fd = attempt.fd
+        if fd < 0:
+            self._forget_fd(state)
+            self._without_fd[id(attempt)] = state
+            return
+        wanted = (fd, attempt.events)
+        if state.fd == fd and self._by_fd.get(fd) is state:
+            if self._events[fd] != attempt.events:
+                self._epoll.modify(*wanted)
+                self._events[fd] = attempt.events
+            return
+        self._forget_fd(state)
+        self._epoll.register(*wanted)
+        state.fd = fd
+        self._by_fd[fd] = state
+        self._events[fd] = attempt.events
+
+    def _forget_fd(self, state: _State) -> None:
+        """The kernel forgets a descriptor when it is closed: nobody here shares one with another process."""
+        if state.fd >= 0:
+            del self._by_fd[state.fd], self._events[state.fd]
+            state.fd = -1
+
+    def _over(self, state: _State, outcome: Outcome, now_ns: int) -> None:
+        self._end(state)
+        plan, verdict = state.plan, state.verdict
+        before, state.outcome, state.ended_ns = state.outcome, outcome, now_ns
+        was_up = verdict.up
+        news = verdict.result(outcome.ok, plan.timing)
+        self._at(state, now_ns + verdict.delay_ns(outcome.ok, plan.timing))
+        if news or outcome.weight != before.weight:
+            self._tell(plan, was_up, verdict.up, outcome)
+        elif not outcome.ok and was_up and plan.timing.log_all_failures:
+            _log.info("%s failed: %s", plan.id, outcome.why)
+
+    def _tell(self, plan: CheckPlan, was_up: bool, up: bool, outcome: Outcome) -> None:
+        if not up and not outcome.ok:
+            _log.info("%s failed: %s", plan.id, outcome.why)
+        elif up != was_up:
+            _log.info("%s succeeded", plan.id)
+        self._changed(plan.id, up, outcome)
+
+    def _end(self, state: _State) -> None:
+        """Give back what a run holds."""
+        attempt, state.attempt = state.attempt, None
+        self._forget_fd(state)
+        state.started_ns = 0
+        if attempt is not None:
+            self._without_fd.pop(id(attempt), None)
+            attempt.close()
+
+    def _abandon(self, state: _State) -> None:
+        """Run it no more; the end of a run that has begun is nobody's business."""
+        self._end(state)
+        state.due_ns = NEVER
+
+    def _postpone(self, state: _State, now_ns: int) -> None:
+        self.postponed += 1
+        self._at(state, now_ns + _POSTPONED)
+        if not self._short_of_files:
+            self._short_of_files = True
+            _log.warning("checks are late: this process has no more files to open; raise LimitNOFILE of its unit")
+
+    def _failed(self, state: _State, error: Exception) -> None:
+        """An attempt raised: that is a failed check, and a mistake of ours."""
+        attempt = state.attempt
+        why = f"{type(error).__name__}: {error}"
+        if attempt is not None:
+            attempt.outcome = Outcome(False, why)
+        if state.raised != why:
+            state.raised = why
+            _log.error("%s failed in itself; this is a bug, please report it", state.plan.id, exc_info=error)
+
+
+def _result(state: _State) -> Result:
+    verdict = state.verdict
+    return Result(
+        verdict.up,
+        verdict.has_run,
+        verdict.streak,
+        state.outcome,
+        state.ended_ns,
+        state.started_ns,
+        state.suspended,
+        state.plan.check,
+    )
+
+
+def _questions(states: Mapping[CheckId, _State]) -> dict[CheckId, Check]:
+    return {key: state.plan.check for key, state in states.items()}
+
+
+def _matched(plans: list[CheckPlan], before: Mapping[CheckId, Check]) -> dict[CheckId, CheckId]:
+    """Each check's id -> the one it had before: the same, or another of its kind and server that asked the same."""
+    found = {plan.id: plan.id for plan in plans if before.get(plan.id) == plan.check}
+    free: dict[tuple[str, str, str], list[CheckId]] = {}
+    for key in before:
+        if key not in found:
+            free.setdefault(key[:3], []).append(key)
+    for plan in plans if free else ():
+        candidates = free.get(plan.id[:3], []) if plan.id not in found else []
+        same = next((key for key in candidates if before[key] == plan.check), None)
+        if same is not None:
+            candidates.remove(same)
+            found[plan.id] = same
+    return found
+
+
+def _healthy(states: Mapping[CheckId, _State]) -> set[tuple[str, str]]:
+    """Service and server of those whose checks have all run and are up."""
+    seen = {key[:2] for key in states}
+    return seen - {key[:2] for key, state in states.items() if not (state.verdict.has_run and state.verdict.up)}
+
+
+def _descriptors() -> int:
+    """How many descriptors checks may have; the process's limit is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft == resource.RLIM_INFINITY:
+        soft = _MOST_FILES
+    return max(soft - _FILES_OF_OTHERS, soft // 2)
