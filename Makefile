@@ -90,8 +90,11 @@ sanity: ## ansible-test sanity over the built collection, without an ignore
 importer: ## what the registry would say of the built collection; a warning fails
 	$(PHASE) importer $(TEST) scripts/importer
 
-molecule: $(COLLECTION) ## the scenario `default` in a lab of its own
-	$(PHASE) molecule $(TEST) scripts/scenario default
+SCENARIOS := $(patsubst molecule/%/molecule.yml,molecule-%,$(wildcard molecule/*/molecule.yml))
+.PHONY: $(SCENARIOS)
+molecule: $(SCENARIOS) ## every scenario, in a lab of its own each; molecule-default is one, and so on
+$(SCENARIOS): $(COLLECTION)
+	$(PHASE) $@ $(TEST) scripts/scenario $(@:molecule-%=%)
 
 # pytest tells its own time, and its closing line is to be the last
 pytest: $(COLLECTION) ## unit and integration tests in one run

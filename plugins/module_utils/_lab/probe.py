@@ -109,11 +109,18 @@ class _Exchange:
         return Attempt(self.start_s, time.time() - self.start_s, answer, error)
 
 
-def probe(address: str, port: int, interval_s: float, duration_s: float, timeout_s: float) -> list[Attempt]:
-    """Start an attempt every `interval_s` for `duration_s`; each is given up after `timeout_s`."""
+def probe(
+    address: str, port: int, interval_s: float, duration_s: float, timeout_s: float, *, until: int | None = None
+) -> list[Attempt]:
+    """Start an attempt every `interval_s` for `duration_s`; each is given up after `timeout_s`.
+
+    None is started any more when the file descriptor `until` can be read, which it can at its end.
+    """
     family, _kind, _protocol, _name, target = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
     request = f"GET / HTTP/1.0\r\nHost: {address}\r\n\r\n".encode()
     selector = selectors.DefaultSelector()
+    if until is not None:
+        selector.register(until, selectors.EVENT_READ)
     attempts: list[Attempt] = []
     pending: list[_Exchange] = []  # oldest first, so the first to time out stands in front
     begin = time.monotonic()
@@ -134,12 +141,20 @@ def probe(address: str, port: int, interval_s: float, duration_s: float, timeout
         if not pending and started * interval_s >= duration_s:
             return sorted(attempts, key=lambda one: one.start_s)
         for key, events in selector.select(max(0.0, begin + started * interval_s - time.monotonic()) or 0.001):
-            outcome = key.data.ready(events)
-            if isinstance(outcome, int):
-                if outcome != key.events:
-                    selector.modify(key.fileobj, outcome, key.data)
-            else:
-                attempts.append(_close(selector, key.data, pending, outcome))
+            if key.data is None:
+                selector.unregister(key.fileobj)
+                duration_s = 0.0
+            elif (attempt := _go_on(selector, key, events)) is not None:
+                attempts.append(_close(selector, key.data, pending, attempt))
+
+
+def _go_on(selector: selectors.BaseSelector, key: selectors.SelectorKey, events: int) -> Attempt | None:
+    outcome: Attempt | int = key.data.ready(events)
+    if not isinstance(outcome, int):
+        return outcome
+    if outcome != key.events:
+        selector.modify(key.fileobj, outcome, key.data)
+    return None
 
 
 def _close(
@@ -152,11 +167,15 @@ def _close(
 
 
 def main(argv: Sequence[str]) -> int:
-    """`probe.py ADDRESS PORT INTERVAL_S DURATION_S TIMEOUT_S`; says `ready` on standard error before it starts."""
+    """`probe.py ADDRESS PORT INTERVAL_S DURATION_S TIMEOUT_S`; says `ready` on standard error before it starts.
+
+    The end of standard input ends it sooner.
+    """
     address, port, interval, duration, timeout = argv
     sys.stderr.write("ready\n")
     sys.stderr.flush()
-    for attempt in probe(address, int(port), float(interval), float(duration), float(timeout)):
+    attempts = probe(address, int(port), float(interval), float(duration), float(timeout), until=sys.stdin.fileno())
+    for attempt in attempts:
         sys.stdout.write(json.dumps(attempt) + "\n")
     return 0
 

@@ -43,47 +43,54 @@ PATIENCE_S = 0.8
 
 
 class Probe:
-    """A client on `host` that asks a VIP every `interval_s` while the fault is injected."""
+    """A client on `host` that asks a VIP every `interval_s` while the fault is injected, for at most `duration_s`."""
 
     def __init__(
         self, plan: Plan, host: str, address: str, port: int, duration_s: float, *, interval_s: float = 0.01,
         timeout_s: float = PATIENCE_S,
     ) -> None:  # fmt: skip
-        self._argv = [
-            *ssh_argv(plan, host),
-            *("python3", "-", address, str(port), str(interval_s), str(duration_s), str(timeout_s)),
-        ]
+        source = (pkgutil.get_data(__package__, "probe.py") or b"").decode()
+        words = ("python3", "-c", source, address, str(port), str(interval_s), str(duration_s), str(timeout_s))
+        self._argv = [*ssh_argv(plan, host), *(shlex.quote(word) for word in words)]
         self._limit_s = duration_s + 30
 
     def __enter__(self) -> Probe:
-        source = pkgutil.get_data(__package__, "probe.py") or b""
         self._process = subprocess.Popen(
             self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        stdin, stderr = self._process.stdin, self._process.stderr
-        if stdin is None or stderr is None:
+        stderr = self._process.stderr
+        if stderr is None:
             raise LabError("the probe has no pipes")
-        stdin.write(source)
-        stdin.close()
-        self._process.stdin = None
         if stderr.readline() != b"ready\n":
             raise LabError(f"the probe did not start: {stderr.read().decode(errors='replace').strip()}")
         return self
 
     def result(self) -> list[probe.Attempt]:
         """Wait for the probe's end and return its attempts. LabError when it broke off, or does not end."""
+        # communicate() would close it, and end the probe
+        stdin, self._process.stdin = self._process.stdin, None
         try:
             standard_output, errors = self._process.communicate(timeout=self._limit_s)
         except subprocess.TimeoutExpired:
             raise LabError(f"the probe did not end within {self._limit_s:.0f} s") from None
+        finally:
+            if stdin is not None:
+                stdin.close()
         if self._process.returncode != 0:
             raise LabError(f"the probe broke off: {errors.decode(errors='replace').strip()}")
         return probe.parse(standard_output.decode())
+
+    def finish(self) -> list[probe.Attempt]:
+        """End the probe now, and return its attempts as :meth:`result` does."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.stdin = None
+        return self.result()
 
     def __exit__(self, *_exception: object) -> None:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        for stream in (self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()

@@ -17,7 +17,9 @@ from .plan import DEFAULT_SEGMENT, Plan
 _ADVERT = re.compile(
     r"^(?P<time>[\d.]+) (?P<mac>[0-9a-f:]{17}) > .*?\s(?P<source>[0-9a-f.:]+) > \S+: .*?"
     r"VRRPv(?P<version>\d), Advertisement, .*?vrid (?P<vrid>\d+), prio (?P<priority>\d+)"
+    r".*?, intvl (?P<interval>\d+)(?P<unit>c?s)(?P<rest>.*)",
 )
+_ADDRESSES = re.compile(r", addrs(?:\(\d+\))?: ([0-9a-f.:,]+)")
 _ANNOUNCEMENT = re.compile(
     r"^(?P<time>[\d.]+) (?P<mac>[0-9a-f:]{17}) > .*?"
     r"(?:Request who-has (?P<asked>[\d.]+) (?:\([^)]*\) )?tell (?P<told>[\d.]+)"
@@ -26,7 +28,7 @@ _ANNOUNCEMENT = re.compile(
 
 
 class Advert(NamedTuple):
-    """A VRRP advertisement. `time_s`: Unix time on this machine's clock."""
+    """A VRRP advertisement. `time_s`: Unix time on this machine's clock; `summed`: tcpdump found the checksum right."""
 
     time_s: float
     source: str
@@ -34,6 +36,9 @@ class Advert(NamedTuple):
     version: int
     vrid: int
     priority: int
+    interval_s: float
+    addresses: tuple[str, ...]
+    summed: bool
 
 
 class ArpClaim(NamedTuple):
@@ -110,17 +115,23 @@ class Capture:
 
 def parse_adverts(lines: list[str]) -> list[Advert]:
     """Adverts from tcpdump's lines (`-n -tt -e`)."""
-    found = []
-    for line in lines:
-        match = _ADVERT.search(line.replace("\n", " "))
-        if match:
-            found.append(
-                Advert(
-                    float(match["time"]), match["source"], match["mac"], int(match["version"]), int(match["vrid"]),
-                    int(match["priority"]),
-                )
-            )  # fmt: skip
-    return found
+    matches = [_ADVERT.search(line.replace("\n", " ")) for line in lines]
+    return [_advert(match) for match in matches if match]
+
+
+def _advert(match: re.Match[str]) -> Advert:
+    addresses = _ADDRESSES.search(match["rest"])
+    return Advert(
+        time_s=float(match["time"]),
+        source=match["source"],
+        mac=match["mac"],
+        version=int(match["version"]),
+        vrid=int(match["vrid"]),
+        priority=int(match["priority"]),
+        interval_s=int(match["interval"]) * (0.01 if match["unit"] == "cs" else 1.0),
+        addresses=tuple(addresses[1].split(",")) if addresses else (),
+        summed="bad vrrp cksum" not in match["rest"],
+    )
 
 
 def parse_claims(lines: list[str]) -> list[ArpClaim]:

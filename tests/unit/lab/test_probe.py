@@ -151,15 +151,23 @@ class TestProbe:
             (only,) = probe.probe("127.0.0.1", port, INTERVAL_S, INTERVAL_S, 5.0)
         assert (only.answer, only.error) == (None, error)
 
-    def test_it_runs_from_its_source_alone(self) -> None:
-        with served(named) as port:
-            done = subprocess.run(
-                [sys.executable, "-I", "-", "127.0.0.1", str(port), "0.01", "0.04", "5"],
-                input=inspect.getsource(probe),
-                capture_output=True,
+    def test_it_runs_from_its_source_alone_until_its_input_ends(self) -> None:
+        def script(duration_s: float) -> subprocess.Popen[str]:
+            words = ["127.0.0.1", str(port), "0.01", str(duration_s), "5"]
+            return subprocess.Popen(
+                [sys.executable, "-I", "-c", inspect.getsource(probe), *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
-                check=True,
-                timeout=60,
             )
-        assert done.stderr == "ready\n"
-        assert answers(parse(done.stdout)) == {"web01": 2, "web02": 2}
+
+        with served(named) as port:
+            with script(0.04) as done:
+                assert done.stdout is not None
+                assert answers(parse(done.stdout.read())) == {"web01": 2, "web02": 2}
+            with script(600) as ended:
+                assert ended.stderr is not None
+                assert ended.stderr.readline() == "ready\n"
+                said, _errors = ended.communicate(timeout=60)
+        assert outages(parse(said)) == []

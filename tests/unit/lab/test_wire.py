@@ -95,20 +95,37 @@ PSEUDO6 = ip6("fe80::1") + ip6("ff02::12") + b"\0\0"
 
 
 @pytest.mark.parametrize(
-    "content, source, version, priority",
+    "content, source, version, priority, vips",
     [
-        pytest.param(in_ipv4("192.0.2.1", vrrp2(51, 100, VIP)), "192.0.2.1", 2, 100, id="version 2"),
-        pytest.param(in_ipv4("192.0.2.1", vrrp2(51, 0, VIP)), "192.0.2.1", 2, 0, id="leaving"),
-        pytest.param(in_ipv4("192.0.2.1", vrrp2(51, 100, VIP, VIP)), "192.0.2.1", 2, 100, id="two addresses"),
-        pytest.param(in_ipv4("192.0.2.1", vrrp2(51, 100, VIP), target="192.0.2.2"), "192.0.2.1", 2, 100, id="unicast"),
-        pytest.param(in_ipv4("192.0.2.1", in_ah(vrrp2(51, 100, VIP)), 51), "192.0.2.1", 2, 100, id="AH"),
-        pytest.param(in_ipv4("192.0.2.1", vrrp3(51, 250, [ip4(VIP)], PSEUDO4)), "192.0.2.1", 3, 250, id="version 3"),
-        pytest.param(in_ipv6("fe80::1", vrrp3(51, 240, [ip6("fd00::100")], PSEUDO6)), "fe80::1", 3, 240, id="IPv6"),
+        pytest.param(in_ipv4("192.0.2.1", vrrp2(51, 100, VIP)), "192.0.2.1", 2, 100, [VIP], id="version 2"),
+        pytest.param(in_ipv4("192.0.2.1", vrrp2(51, 0, VIP)), "192.0.2.1", 2, 0, [VIP], id="leaving"),
+        pytest.param(
+            in_ipv4("192.0.2.1", vrrp2(51, 100, VIP, "192.0.2.7")), "192.0.2.1", 2, 100, [VIP, "192.0.2.7"],
+            id="two addresses",
+        ),
+        pytest.param(
+            in_ipv4("192.0.2.1", vrrp2(51, 100, VIP), target="192.0.2.2"), "192.0.2.1", 2, 100, [VIP], id="unicast"
+        ),
+        pytest.param(in_ipv4("192.0.2.1", in_ah(vrrp2(51, 100, VIP)), 51), "192.0.2.1", 2, 100, [VIP], id="AH"),
+        pytest.param(
+            in_ipv4("192.0.2.1", vrrp3(51, 250, [ip4(VIP)], PSEUDO4)), "192.0.2.1", 3, 250, [VIP], id="version 3"
+        ),
+        pytest.param(
+            in_ipv6("fe80::1", vrrp3(51, 240, [ip6("fd00::100")], PSEUDO6)), "fe80::1", 3, 240, ["fd00::100"], id="IPv6"
+        ),
     ],
-)
-def test_an_advert(content: bytes, source: str, version: int, priority: int) -> None:
+)  # fmt: skip
+def test_an_advert(content: bytes, source: str, version: int, priority: int, vips: list[str]) -> None:
     (advert,) = parse_adverts(said((LVS01, content)))
-    assert advert == Advert(START_S, source, LVS01, version, 51, priority)
+    interval_s = {2: 1.0, 3: 0.1}[version]
+    assert advert == Advert(START_S, source, LVS01, version, 51, priority, interval_s, tuple(vips), summed=True)
+
+
+def test_a_wrong_checksum() -> None:
+    content = bytearray(in_ipv4("192.0.2.1", vrrp2(51, 100, VIP)))
+    content[-1] ^= 1
+    (advert,) = parse_adverts(said((LVS01, bytes(content))))
+    assert not advert.summed
 
 
 def test_adverts_in_order_with_their_times() -> None:

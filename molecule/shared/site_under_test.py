@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -11,7 +12,7 @@ from _lab import demo, probe, remote, wire
 from _lab.errors import LabError
 from _lab.plan import Plan
 
-LAB = "molecule"
+LAB = os.environ["LAB"]
 VIP = "192.168.1.100"
 PORT = 80
 DIRECTORS = ("lvs01", "lvs02")

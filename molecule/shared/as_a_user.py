@@ -12,7 +12,7 @@ from pathlib import Path
 from _lab import lab
 from site_under_test import LAB
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[2]
 PLAYBOOKS = CHECKOUT / "playbooks"
 INVENTORY = PLAYBOOKS / "inventories/dr-two-nic"
 
