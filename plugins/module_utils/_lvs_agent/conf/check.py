@@ -28,7 +28,7 @@ from .problem import WARNING, Problem, merged
 from .schema import CONFIGURATION_VARIABLES
 from .validate import variable_problems
 
-ENGINES = ("keepalived",)
+ENGINES = ("keepalived", "agent")
 _VARIABLES = (*CONFIGURATION_VARIABLES, "director_address", "director_engine")
 
 HostVariables = t.Mapping[str, t.Mapping[str, t.Any]]

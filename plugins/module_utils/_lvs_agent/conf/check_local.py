@@ -41,7 +41,7 @@ def problems(
         for instance in director.configuration["vrrp_instance"]:
             found += _interfaces(director, instance, interfaces)
             found += _networks(director, instance, interfaces)
-    for script in _scripts(director):
+    for script in scripts(director):
         found += _script(director, script, account, command)
     return found
 
@@ -97,7 +97,7 @@ def _networks(director: Director, instance: t.Mapping[str, t.Any], interfaces: I
 # --- scripts
 
 
-class _Script(t.NamedTuple):
+class Script(t.NamedTuple):
     """A command: where it stands, its value, and the words of its user, "" for the default."""
 
     where: str
@@ -105,7 +105,7 @@ class _Script(t.NamedTuple):
     owner: str
 
 
-def _scripts(director: Director) -> t.Iterator[_Script]:
+def scripts(director: Director) -> t.Iterator[Script]:
     """Every command of a configuration."""
     configuration = director.configuration
     default = str(configuration["global_defs"].get("script_user", ""))
@@ -124,20 +124,20 @@ def _scripts(director: Director) -> t.Iterator[_Script]:
                 yield from _one(f"{path}.MISC_CHECK[{place}].misc_path", check, default)
 
 
-def _in_block(key: str, block: t.Mapping[str, t.Any], where: str, owner: str) -> t.Iterator[_Script]:
+def _in_block(key: str, block: t.Mapping[str, t.Any], where: str, owner: str) -> t.Iterator[Script]:
     for word in model.script_words(key):
         if isinstance(block.get(word), str):
-            yield _Script(f"{where}.{word}", block[word], owner)
+            yield Script(f"{where}.{word}", block[word], owner)
 
 
-def _one(where: str, block: t.Mapping[str, t.Any], default: str) -> t.Iterator[_Script]:
+def _one(where: str, block: t.Mapping[str, t.Any], default: str) -> t.Iterator[Script]:
     """The command of a block that has a word for its user."""
     said = block.get(where.rpartition(".")[2])
     if isinstance(said, str):
-        yield _Script(where, said, str(block.get("user", default)))
+        yield Script(where, said, str(block.get("user", default)))
 
 
-def _script(director: Director, script: _Script, account: AccountOf, command: CommandOf) -> list[Problem]:
+def _script(director: Director, script: Script, account: AccountOf, command: CommandOf) -> list[Problem]:
     """What keeps one command from being run, or lets others change what is run."""
     where, said, owner = script
     try:
