@@ -188,8 +188,9 @@ class Scheduler:
             try:
                 attempt.ready(now_ns, events)
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-                self._failed(state, error)
-            self._look(state, attempt, now_ns)
+                self._raised(state, error, now_ns)
+            else:
+                self._look(state, attempt, now_ns)
         for _turn in range(_A_TURN):
             if not self._heap or self._heap[0][0] > now_ns:
                 break
@@ -256,12 +257,9 @@ class Scheduler:
         try:
             attempt.start(now_ns)
         except Exception as error:  # noqa: BLE001
-            if isinstance(error, OSError) and is_ours(error):
-                self._end(state)
-                self._postpone(state, now_ns)
-                return
-            self._failed(state, error)
-        self._look(state, attempt, now_ns)
+            self._raised(state, error, now_ns)
+        else:
+            self._look(state, attempt, now_ns)
 
     def _late(self, state: _State, attempt: Attempt, now_ns: int) -> None:
         limit = state.plan.timing.deadline_ns
@@ -271,8 +269,9 @@ class Scheduler:
         try:
             attempt.expired(now_ns)
         except Exception as error:  # noqa: BLE001
-            self._failed(state, error)
-        self._look(state, attempt, now_ns)
+            self._raised(state, error, now_ns)
+        else:
+            self._look(state, attempt, now_ns)
 
     def _look_again(self, attempt: Attempt) -> None:
         """Its outcome came by another way."""
@@ -358,15 +357,17 @@ class Scheduler:
             self._short_of_files = True
             _log.warning("checks are late: this process has no more files to open; raise LimitNOFILE of its unit")
 
-    def _failed(self, state: _State, error: Exception) -> None:
-        """An attempt raised: that is a failed check, and a mistake of ours."""
-        attempt = state.attempt
+    def _raised(self, state: _State, error: Exception, now_ns: int) -> None:
+        """An attempt raised: it has to wait when this host has no more to give; else it failed, by a mistake of ours."""
+        if isinstance(error, OSError) and is_ours(error):
+            self._end(state)
+            self._postpone(state, now_ns)
+            return
         why = f"{type(error).__name__}: {error}"
-        if attempt is not None:
-            attempt.outcome = Outcome(False, why)
         if state.raised != why:
             state.raised = why
             _log.error("%s failed in itself; this is a bug, please report it", state.plan.id, exc_info=error)
+        self._over(state, Outcome(False, why), now_ns)
 
 
 def _result(state: _State) -> Result:
