@@ -358,7 +358,7 @@ class Scheduler:
             _log.warning("checks are late: this process has no more files to open; raise LimitNOFILE of its unit")
 
     def _raised(self, state: _State, error: Exception, now_ns: int) -> None:
-        """An attempt raised: it has to wait when this host has no more to give; else it failed, by a mistake of ours."""
+        """An attempt raised: it waits when this host has no more to give; else it failed, by a mistake of ours."""
         if isinstance(error, OSError) and is_ours(error):
             self._end(state)
             self._postpone(state, now_ns)
