@@ -18,6 +18,7 @@ from _lvs_agent.supervisor.backoff import Backoff
 from _lvs_agent.supervisor.channel import Channel, pair
 from _lvs_agent.supervisor.child import SILENCE_LIMIT_NS, Child, Ended
 from _lvs_agent.supervisor.job import Job
+from _lvs_agent.supervisor.kept import Kind
 from _lvs_agent.supervisor.loop import NEVER, Loop
 from _lvs_agent.vrrp.messages import ChannelClosed, Heartbeat, Leave, Ready, Stop
 
@@ -46,7 +47,7 @@ class Watched:
         self.ended: Ended | None = None
         self.loop = Loop()
         self.child = child.start(
-            "test", entry, [], time.monotonic_ns(), heard=lambda one, now: self.said.append(one), ended=self._end
+            Kind("test", "test", entry), [], time.monotonic_ns(), heard=lambda one, now: self.said.append(one), ended=self._end
         )
         self.loop.add(self.child)
 
@@ -84,7 +85,7 @@ def test_it_ends_as_it_was_told() -> None:
     watched = Watched(heard_stop)
     watched.until(lambda: watched.said)
     assert watched.said == [Ready()]
-    watched.child.leave()
+    watched.child.end(Leave())
     watched.until(lambda: watched.ended)
     assert watched.ended == ("exit status 0", watched.child.heard_ns, True)
 
@@ -106,7 +107,7 @@ def test_the_daemons_signals_are_not_the_childs() -> None:
     watched.until(lambda: watched.said)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(watched.child.pid, number)
-    watched.child.stop()
+    watched.child.end(Stop())
     watched.until(lambda: watched.ended)
     assert watched.ended is not None
     assert watched.ended.how == "exit status 3"
@@ -154,7 +155,7 @@ class TestSilence:
     def made(self) -> Iterator[tuple[Child, FakeProcess, Channel]]:
         ours, theirs = pair()
         process: Any = FakeProcess()
-        watched = Child(process, ours, 0, heard=lambda *_: None, ended=lambda *_: None)
+        watched = Child("test", process, ours, 0, heard=lambda *_: None, ended=lambda *_: None)
         yield watched, process, theirs
         watched.close()
         theirs.close()

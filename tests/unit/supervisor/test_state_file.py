@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -30,15 +31,26 @@ def test_masters_of_this_boot_are_resumed() -> None:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     file = StateFile(str(tmp_path / "state.json"), boot_id())
     assert file.read() is None
-    file.states({ONE: State.MASTER, TWO: State.FAULT}, 5)
+    told = {(False, "V"): State.MASTER, (True, "G"): State.FAULT}
+    file.states({ONE: State.MASTER, TWO: State.FAULT}, told, 5)
     file.alive(9)
     results = (TrackResult(TrackKind.SCRIPT, "chk", False), TrackResult(TrackKind.FILE, "load", True, -7))
     file.results([*results, TrackResult(TrackKind.SCRIPT, "new", None)])
-    assert file.read() == Saved(boot_id(), 9, {ONE: State.MASTER, TWO: State.FAULT}, results)
+    assert file.read() == Saved(boot_id(), 9, {ONE: State.MASTER, TWO: State.FAULT}, results, told)
     assert [one.name for one in tmp_path.iterdir()] == ["state.json"]
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
     file.remove()
     assert file.read() is None
+
+
+def written(version: int = 1, alive_ns: object = 1, **lists: object) -> str:
+    """A file's text, with something in it that was never written there."""
+    content = {"version": version, "boot_id": "b", "alive_ns": alive_ns, "instances": [], "tracked": [], "told": []}
+    return json.dumps({**content, **lists})
+
+
+def test_an_empty_file() -> None:
+    assert parse(written()) == Saved("b", 1, {})
 
 
 @pytest.mark.parametrize(
@@ -46,11 +58,12 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     [
         "",
         "[]",
-        '{"version": 2, "boot_id": "b", "alive_ns": 1, "instances": [], "tracked": []}',
-        '{"version": 1, "boot_id": "b", "alive_ns": "1", "instances": [], "tracked": []}',
-        '{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [[51, 4, "ens33"]], "tracked": []}',
-        '{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [[51, 4, "ens33", "", "KING"]], "tracked": []}',
-        '{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [], "tracked": [["script", "chk", null, 0]]}',
+        written(version=2),
+        written(alive_ns="1"),
+        written(instances=[[51, 4, "ens33"]]),
+        written(instances=[[51, 4, "ens33", "", "KING"]]),
+        written(tracked=[["script", "chk", None, 0]]),
+        written(told=[[1, "V", "MASTER"]]),
         "[" * 100_000,
     ],
 )

@@ -32,6 +32,7 @@ class Notifier:
         self._scripts = NotifyQueue(spawner, record)
         self._mail = MailQueue(spawner, record)
         self._fifos: dict[str, NotifyFifo] = {}
+        self._planned: dict[tuple[bool, str], NotifyWords] = {}
         self._words: dict[tuple[bool, str], NotifyWords] = {}
         self._priorities: dict[str, int] = {}
 
@@ -41,8 +42,9 @@ class Notifier:
         """Notify like this from now on. The words of what is removed stay, for its removal is to be told."""
         self._scripts.configure(commands)
         self._mail.configure(mail)
-        self._words.update({(False, one.name): one.notify for one in plan.instances})
-        self._words.update({(True, one.name): one.notify for one in plan.groups})
+        self._planned = {(False, one.name): one.notify for one in plan.instances}
+        self._planned.update({(True, one.name): one.notify for one in plan.groups})
+        self._words.update(self._planned)
         wanted = {one.path: one for one in fifos}
         for path, fifo in list(self._fifos.items()):
             if wanted.get(path) != fifo.plan:
@@ -59,13 +61,14 @@ class Notifier:
         words = self._words.get((event.group, event.name), NotifyWords())
         if not event.group:
             self._priorities[event.name] = event.priority
-        notice = of_transition(event, words)
+        notice = None if event.again else of_transition(event, words)
         if notice is not None:
             self._write(notice, now_ns)
             if words.smtp_alert:
                 self._mail.push(notice, now_ns)
             self._scripts.push(notice, words, now_ns)
-        if event.removed:
+        if event.removed and (event.group, event.name) not in self._planned:
+            # else another of that name takes its place, such as one on another interface
             self._words.pop((event.group, event.name), None)
             self._priorities.pop(event.name, None)
 

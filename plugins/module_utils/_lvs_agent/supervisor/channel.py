@@ -30,7 +30,7 @@ _SOFT_LIMIT = 1 << 20
 _HARD_LIMIT = _LONGEST
 _AT_ONCE = 256  # packets; the rest waits for the next turn of the loop
 
-#: Each of these tells what no later message tells again.
+#: Of the VRRP process: each of these tells what no later message tells again.
 KEPT = (messages.Ready, messages.Configured, messages.Transitioned, messages.AlarmRaised, messages.AlarmGone)
 
 
@@ -137,7 +137,7 @@ class Channel:
             self.undecodable += 1
 
 
-def pair() -> tuple[Channel, Channel]:
-    """The supervisor's end and the child's."""
+def pair(kept: tuple[type, ...] = KEPT) -> tuple[Channel, Channel]:
+    """The supervisor's end and the child's; what is not ``kept`` may be dropped when it is read too slowly."""
     parents, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Channel(parents), Channel(childs, droppable=lambda message: not isinstance(message, KEPT))
+    return Channel(parents), Channel(childs, droppable=lambda message: not isinstance(message, kept))

@@ -1,7 +1,7 @@
 # Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One life of the VRRP process, as the supervisor sees it: told what to do, heard, watched, and its end noticed."""
+"""One life of a child process, as the supervisor sees it: told what to do, heard, watched, and its end noticed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import selectors
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..vrrp.messages import ChannelClosed, Leave, Stop
+from ..vrrp.messages import ChannelClosed
 from . import process
 from .channel import pair
 from .loop import NEVER
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from .channel import Channel
+    from .kept import Kind
 
 _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
@@ -40,13 +41,14 @@ class Ended(NamedTuple):
 
 
 class Child:
-    """A VRRP process that runs; a source of the loop, to be removed by ``ended``.
+    """A process that runs; a source of the loop, to be removed by ``ended``. ``title`` is its name for people.
 
     ``heard`` gets each message and the time; ``ended`` is called once. ``started_ns`` is for the caller.
     """
 
     def __init__(
         self,
+        title: str,
         running: process.Process,
         channel: Channel,
         now_ns: int,
@@ -54,6 +56,7 @@ class Child:
         heard: Callable[[Any, int], None],
         ended: Callable[[Ended, int], None],
     ) -> None:
+        self._title = title
         self.process = running
         self.channel = channel
         self.started_ns = now_ns
@@ -86,15 +89,10 @@ class Child:
         self.channel.send(message)
         self._want_write()
 
-    def leave(self) -> None:
-        """Tell it to end at once, and to leave all addresses where they are."""
+    def end(self, message: object) -> None:
+        """Tell it to end, in its own words."""
         self._asked = True
-        self.send(Leave())
-
-    def stop(self, *, at_once: bool = False) -> None:
-        """Tell it to hand over and end."""
-        self._asked = True
-        self.send(Stop(at_once))
+        self.send(message)
 
     def kill(self, why: str) -> None:
         """End it, whatever it does; ``why`` is for people."""
@@ -144,7 +142,7 @@ class Child:
             self._due = now_ns + _SECOND
         elif now_ns >= self._due:
             self._why = f"it was silent for {silent_ns / 1e9:.1f} s"
-            _log.error("VRRP process %d is killed, for %s; where it stands:", self.pid, self._why)
+            _log.error("%s %d is killed, for %s; where it stands:", self._title, self.pid, self._why)
             self.process.kill(signal.SIGUSR1)
             self._due = now_ns + _LAST_WORDS_NS
 
@@ -168,21 +166,20 @@ class Child:
 
 
 def start(
-    name: str,
-    entry: Callable[[Channel], int],
+    kind: Kind,
     keep: Collection[int],
     now_ns: int,
     *,
     heard: Callable[[Any, int], None],
     ended: Callable[[Ended, int], None],
 ) -> Child:
-    """Fork a child that runs ``entry`` with its end of the channel. Raises OSError."""
-    ours, theirs = pair()
+    """Fork a child that runs its kind's main function with its end of the channel. Raises OSError."""
+    ours, theirs = pair(kind.kept)
     try:
-        running = process.fork(name, lambda: entry(theirs), [theirs.fileno(), *keep])
+        running = process.fork(kind.name, lambda: kind.entry(theirs), [theirs.fileno(), *keep])
     except OSError:
         ours.close()
         raise
     finally:
         theirs.close()
-    return Child(running, ours, now_ns, heard=heard, ended=ended)
+    return Child(kind.title, running, ours, now_ns, heard=heard, ended=ended)

@@ -36,12 +36,14 @@ class Saved:
 
     ``alive_ns`` is CLOCK_MONOTONIC, so it means something in the same boot only. ``results`` are the last ones of
     what is tracked: a master is resumed with them, rather than to be in FAULT until each script has ended once.
+    ``told``: the state that was notified last, of each instance and each group (True), by name.
     """
 
     boot_id: str
     alive_ns: int
     states: Mapping[Identity, State]
     results: tuple[TrackResult, ...] = ()
+    told: Mapping[tuple[bool, str], State] = dataclasses.field(default_factory=dict)
 
 
 def boot_id() -> str:
@@ -70,11 +72,15 @@ class StateFile:
         self._boot_id = this_boot
         self._states = "[]"
         self._results = "[]"
+        self._told = "[]"
         self._alive_ns = 0
         self._failed = False
 
-    def states(self, states: Mapping[Identity, State], alive_ns: int) -> None:
-        """Write these states."""
+    def states(
+        self, states: Mapping[Identity, State], told: Mapping[tuple[bool, str], State], alive_ns: int
+    ) -> None:
+        """Write these states, and what was told of them."""
+        self._told = json.dumps([[*who, state.value] for who, state in told.items()])
         self._states = json.dumps([[*identity, state.value] for identity, state in states.items()])
         self.alive(alive_ns)
 
@@ -89,7 +95,7 @@ class StateFile:
         self._alive_ns = alive_ns
         text = (
             f'{{"version": {_VERSION}, "boot_id": {json.dumps(self._boot_id)}, "alive_ns": {alive_ns}, '
-            f'"instances": {self._states}, "tracked": {self._results}}}\n'
+            f'"instances": {self._states}, "tracked": {self._results}, "told": {self._told}}}\n'
         )
         try:
             replace(self.path, text.encode(), 0o600)
@@ -127,12 +133,13 @@ def parse(text: str) -> Saved:
         raise ValueError("nested too deeply") from error
     if not isinstance(content, dict) or content.get("version") != _VERSION:
         raise ValueError(f"not version {_VERSION} of the state file")
-    for key, kind in (("alive_ns", int), ("boot_id", str), ("instances", list), ("tracked", list)):
+    for key, kind in (("alive_ns", int), ("boot_id", str), ("instances", list), ("tracked", list), ("told", list)):
         if not isinstance(content.get(key), kind):
             raise ValueError(f"{key} is missing")  # noqa: TRY004 - a file's content is a value
     states = dict(_state(one) for one in content["instances"])
     results = tuple(_result(one) for one in content["tracked"])
-    return Saved(content["boot_id"], content["alive_ns"], states, results)
+    told = dict(_told(one) for one in content["told"])
+    return Saved(content["boot_id"], content["alive_ns"], states, results, told)
 
 
 def _state(one: Any) -> tuple[Identity, State]:
@@ -140,6 +147,13 @@ def _state(one: Any) -> tuple[Identity, State]:
     if kinds != [int, int, str, str, str]:
         raise ValueError(f"{one!r} is no instance")
     return Identity(*one[:4]), State(one[4])
+
+
+def _told(one: Any) -> tuple[tuple[bool, str], State]:
+    kinds = [type(field) for field in one] if isinstance(one, list) else []
+    if kinds != [bool, str, str]:
+        raise ValueError(f"{one!r} was told of nobody")
+    return (one[0], one[1]), State(one[2])
 
 
 def _result(one: Any) -> TrackResult:

@@ -25,7 +25,7 @@ from ..spelling import nearest
 from ..version import VERSION, program
 from ..vrrp import messages
 from ..vrrp.actions import State
-from . import files, sd_notify, upgrade
+from . import files, sd_notify, upgrade, vrrp_keeper
 from .loop import NEVER, Loop
 from .reload import Reloads
 from .signals import Signals
@@ -120,6 +120,8 @@ class Supervisor:
             clock=clock,
         )
         self._keeper = VrrpKeeper(self._loop, entry, self._file, self, [self._lock])
+        if same_boot and self._saved:
+            self._keeper.told.update(self._saved.told)
         self._inherited = inherited
         self._status: int | None = None
         self._stopping = False
@@ -180,7 +182,8 @@ class Supervisor:
             if self._saved is not None:
                 self._keeper.states.update(self._saved.states)
             self._event("upgrade", f"lvs-agent {VERSION} takes over from the program before, process {os.getpid()}")
-            self._keeper.adopt(self._inherited.process, self._inherited.channel, now)
+            for process, channel in self._inherited.children.values():
+                self._keeper.adopt(process, channel, now)
             self._keeper.start(now)
         self._reload.begin()
 
@@ -273,7 +276,7 @@ class Supervisor:
         self._control.handle(self._clock())
         child.channel.flush()
         try:
-            upgrade.become(upgrade.command_line(), self._environment, child, self._lock)
+            upgrade.become(upgrade.command_line(), self._environment, {vrrp_keeper.NAME: child}, self._lock)
         except OSError as error:
             _log.error("the new program could not be executed: %s", error.strerror)
 

@@ -4,8 +4,8 @@
 """Exchanging the daemon's program while it runs: execve(2) of the new one, which keeps the process and its children.
 
 The program is started by one file, which an upgrade exchanges: the role agent moves a link in its path to the directory
-of another program. The new program gets the running VRRP process and its channel, and replaces it by its own when that
-can go on.
+of another program. The new program gets the running children, each with its channel, and replaces them by its own when
+these can go on.
 """
 
 from __future__ import annotations
@@ -38,9 +38,8 @@ class Program(NamedTuple):
 class Inherited(NamedTuple):
     """What the program before has left us."""
 
-    process: Process
-    channel: Channel
     lock: int
+    children: dict[str, tuple[Process, Channel]]
 
 
 def this_program() -> Program | None:
@@ -79,14 +78,16 @@ def check_new(arguments: Sequence[str], descriptor: int) -> int:
     os.execv(arguments[0], [*arguments, "--check-only"])
 
 
-def become(arguments: Sequence[str], environment: Mapping[str, str], child: Child, lock: int) -> None:
-    """Become the new program. Returns only by raising OSError; then everything is as it was."""
-    channel = child.channel.fileno()
-    descriptors = (channel, lock)
+def become(
+    arguments: Sequence[str], environment: Mapping[str, str], children: Mapping[str, Child], lock: int
+) -> None:
+    """Become the new program; ``children`` by their kinds. Returns only by raising OSError; then all is as it was."""
+    words = [str(lock), *(f"{kind}:{one.pid}:{one.channel.fileno()}" for kind, one in children.items())]
+    descriptors = [lock, *(one.channel.fileno() for one in children.values())]
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
     try:
-        os.execve(arguments[0], list(arguments), {**environment, _VARIABLE: f"{child.pid} {channel} {lock}"})
+        os.execve(arguments[0], list(arguments), {**environment, _VARIABLE: " ".join(words)})
     finally:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
@@ -94,12 +95,16 @@ def become(arguments: Sequence[str], environment: Mapping[str, str], child: Chil
 
 def inherited(environment: MutableMapping[str, str]) -> Inherited | None:
     """What ``become`` handed over, if this process is one that did; the variable is removed."""
-    said = environment.pop(_VARIABLE, "")
+    lock, *words = environment.pop(_VARIABLE, "").split() or [""]
     try:
-        pid, descriptor, lock = (int(word) for word in said.split())
-        fcntl.fcntl(lock, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
-        sock = socket.socket(fileno=descriptor)
-        sock.set_inheritable(False)
+        fcntl.fcntl(int(lock), fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        return Inherited(int(lock), dict(_child(word) for word in words))
     except (ValueError, OSError):
         return None
-    return Inherited(Process(pid), Channel(sock), lock)
+
+
+def _child(word: str) -> tuple[str, tuple[Process, Channel]]:
+    kind, pid, descriptor = word.split(":")
+    sock = socket.socket(fileno=int(descriptor))
+    sock.set_inheritable(False)
+    return kind, (Process(int(pid)), Channel(sock))

@@ -8,13 +8,14 @@ While none runs the kernel goes on holding the addresses; the next one goes on w
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..vrrp import messages
 from ..vrrp.actions import State
-from . import child
-from .backoff import Backoff
+from .channel import KEPT
+from .kept import Kept, Kind
 from .loop import NEVER
 from .state_file import resumes
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..vrrp.plan import Identity, Plan
     from .channel import Channel
+    from .child import Child, Ended
     from .loop import Loop
     from .process import Process
     from .state_file import StateFile
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
 NAME = "lvs-agent-vrrp"
-_FIRST_NS, _MOST_NS, _CALM_NS = _SECOND // 10, 10 * _SECOND, 60 * _SECOND
+TITLE = "VRRP process"
 # A process of the program before is told to leave; when it does not, its successor must not wait.
 _LEAVE_NS = _SECOND // 10
 # How long a successor waits for what is tracked: the process before serves on meanwhile.
@@ -52,7 +54,7 @@ class Listener(Protocol):
     def settled(self) -> bool:
         """Whether everything in ``results`` is known."""
 
-    def died(self, ended: child.Ended, pid: int, again_ns: int) -> None:
+    def died(self, ended: Ended, pid: int, again_ns: int) -> None:
         """It ended unasked, and is started again in ``again_ns`` nanoseconds."""
 
     def stopped(self) -> None:
@@ -62,8 +64,8 @@ class Listener(Protocol):
 class VrrpKeeper:
     """Whoever is the VRRP process now; a source of the loop, for what is due.
 
-    ``entry`` is the process's main function. ``states``: each instance's state as far as it was told. ``deaths``
-    counts unasked ends.
+    ``entry`` is the process's main function. ``states``: each instance's state as far as it was told. ``told``: what
+    was told last of each instance and each group (True), by name, whichever process it was.
     """
 
     def __init__(
@@ -74,25 +76,30 @@ class VrrpKeeper:
         listener: Listener,
         keep: Collection[int] = (),
     ) -> None:
-        self._loop = loop
-        self._entry = entry
         self._file = state_file
         self._listener = listener
-        self._keep = keep
-        self._backoff = Backoff(_FIRST_NS, _MOST_NS, _CALM_NS)
-        self._start_ns = NEVER
-        self._kill_ns = NEVER
+        kind = Kind(NAME, TITLE, entry, KEPT)
+        self._kept = Kept(kind, loop, keep, heard=self._heard, gone=self._gone, died=self._died)
+        self._former = Kept(kind, loop, heard=self._former_heard, gone=self._former_gone)
         self._plan: Plan | None = None
         self._resumes: tuple[messages.Resume, ...] = ()
-        self._former: child.Child | None = None
         self._settle_ns = NEVER
         self._look_ns = NEVER
         self._ready = False
         self._configured = False
         self._stopping = False
-        self.child: child.Child | None = None
         self.states: dict[Identity, State] = {}
-        self.deaths = 0
+        self.told: dict[tuple[bool, str], State] = {}
+
+    @property
+    def child(self) -> Child | None:
+        """The process, None while there is none."""
+        return self._kept.child
+
+    @property
+    def deaths(self) -> int:
+        """How often one ended unasked."""
+        return self._kept.deaths
 
     def fileno(self) -> int:
         """The children are sources of their own."""
@@ -100,42 +107,29 @@ class VrrpKeeper:
 
     def deadline_ns(self) -> int:
         """When a process is to be started, or one is to be killed."""
-        return min(self._start_ns, self._kill_ns, self._look_ns)
+        return min(self._kept.deadline_ns(), self._former.deadline_ns(), self._look_ns)
 
     def handle(self, now_ns: int) -> None:
         """Do what is due."""
-        if now_ns >= self._start_ns:
-            self._start_ns = NEVER
-            self.start(now_ns)
-        if now_ns >= self._kill_ns:
-            self._kill_ns = NEVER
-            for one in (self._former, self.child if self._stopping else None):
-                if one is not None:
-                    one.kill("it did not end when it was told to")
+        self._kept.handle(now_ns)
+        self._former.handle(now_ns)
         if now_ns >= self._look_ns:
             self._go_on(now_ns)
 
     def start(self, now_ns: int, resume: tuple[messages.Resume, ...] = ()) -> None:
         """Start a process; it is configured when it is ready and there is a plan. ``resume``: who was master."""
-        self._resumes = resume or self._resumes
-        self._ready = self._configured = False
-        try:
-            self.child = child.start(NAME, self._entry, self._keep, now_ns, heard=self._heard, ended=self._ended)
-        except OSError as error:
-            again_ns = self._backoff.died(now_ns, now_ns) - now_ns or _FIRST_NS
-            self._start_ns = now_ns + again_ns
-            _log.error("the VRRP process cannot be started: %s; once more in %.1f s", error.strerror, again_ns / 1e9)
-            return
-        self._loop.add(self.child)
+        self._resumes = resume
+        self._kept.start(now_ns)
 
     def adopt(self, process: Process, channel: Channel, now_ns: int) -> None:
         """A process of the program before runs and serves: it is to be replaced when the next one can go on."""
-        self._former = child.Child(process, channel, now_ns, heard=self._former_heard, ended=self._former_ended)
-        self._loop.add(self._former)
+        self._former.adopt(process, channel, now_ns)
 
     def configure(self, plan: Plan, now_ns: int) -> None:
         """Do this from now on."""
         self._plan = plan
+        names = {(False, one.name) for one in plan.instances} | {(True, one.name) for one in plan.groups}
+        self.told = {key: state for key, state in self.told.items() if key in names}
         if self._configured:
             self.send(messages.Configure(plan))
         elif self._ready:
@@ -151,23 +145,19 @@ class VrrpKeeper:
     def stop(self, now_ns: int, limit_ns: int, *, at_once: bool = False) -> None:
         """Hand over and end; ``limit_ns`` is how long that may take, ``at_once`` does not wait for a successor."""
         self._stopping = True
-        self._start_ns = NEVER
-        self._kill_ns = now_ns + limit_ns
-        if self._former is not None:
-            # it still serves what the other one was about to
-            self._former.stop(at_once=at_once)
-        if self.child is not None:
-            self.child.stop(at_once=at_once)
-        if self.child is None and self._former is None:
-            self._listener.stopped()
+        # the one before still serves what the other one was about to
+        for one in (self._former, self._kept):
+            one.end(messages.Stop(at_once), now_ns, limit_ns)
+        self._tell_stopped()
 
     def close(self) -> None:
         """The supervisor ends unplanned: the processes notice that by themselves, and leave the addresses."""
-        for one in (self._former, self.child):
-            if one is not None:
-                self._loop.remove(one)
-                one.close()
-        self.child = self._former = None
+        self._former.close()
+        self._kept.close()
+
+    def _tell_stopped(self) -> None:
+        if self._kept.child is None and self._former.child is None:
+            self._listener.stopped()
 
     # ---- what the process says
 
@@ -179,23 +169,26 @@ class VrrpKeeper:
         elif isinstance(message, messages.Configured):
             self._resumes = ()
         if self._configured:
-            self._note(message)
+            message = self._note(message)
         self._listener.heard(message, now_ns)
 
-    def _note(self, message: Any) -> None:
-        """Keep the states, in memory and on disk."""
+    def _note(self, message: Any) -> Any:
+        """Keep the states, in memory and on disk; the message, with what only we know of it."""
         if isinstance(message, messages.Heartbeat):
             self._file.alive(message.monotonic_ns)
-        elif isinstance(message, messages.Transitioned) and message.identity is not None:
-            if message.state is State.INIT or message.removed:
-                self.states.pop(message.identity, None)
-            else:
-                self.states[message.identity] = message.state
-            self._file.states(self.states, message.monotonic_ns)
+        elif isinstance(message, messages.Transitioned):
+            key = (message.group, message.name)
+            if message.former is State.INIT and self.told.get(key) is message.state:
+                message = dataclasses.replace(message, again=True)
+            _keep(self.told, key, message)
+            if message.identity is not None:
+                _keep(self.states, message.identity, message)
+            self._file.states(self.states, self.told, message.monotonic_ns)
+        return message
 
     def _begin(self, now_ns: int) -> None:
         """The process is ready, and there is a plan."""
-        self._settle_ns = now_ns + (_FIRST_RESULTS_NS if self._former is None else _SETTLE_NS)
+        self._settle_ns = now_ns + (_FIRST_RESULTS_NS if self._former.child is None else _SETTLE_NS)
         self._go_on(now_ns)
 
     def _go_on(self, now_ns: int) -> None:
@@ -203,13 +196,12 @@ class VrrpKeeper:
         self._look_ns = NEVER
         if self.child is None or self._plan is None or self._stopping:
             return
-        at_once = self._former is None and self._resumes
+        at_once = self._former.child is None and self._resumes
         if not at_once and not self._listener.settled() and now_ns < self._settle_ns:
             self._look_ns = now_ns + _LOOK_NS
             return
-        if self._former is not None:
-            self._kill_ns = now_ns + _LEAVE_NS
-            self._former.leave()
+        if self._former.child is not None:
+            self._former.end(messages.Leave(), now_ns, _LEAVE_NS)
             return
         for result in self._listener.results():
             self.child.send(result)
@@ -218,47 +210,39 @@ class VrrpKeeper:
 
     # ---- ends
 
-    def _ended(self, ended: child.Ended, now_ns: int) -> None:
-        gone = self.child
-        if gone is None:
-            return
-        self._forget(gone)
-        self.child = None
-        if self._stopping:
-            if self._former is None:
-                self._listener.stopped()
-            return
+    def _died(self, ended: Ended, pid: int, again_ns: int, now_ns: int) -> None:
+        del now_ns
         if self._configured:
             # one that was not knows no more than the one before
             self._resumes = resumes(self.states, ended.alive_ns)
         self._ready = self._configured = False
-        self.deaths += 1
-        self._start_ns = self._backoff.died(gone.started_ns, now_ns)
-        self._listener.died(ended, gone.pid, self._start_ns - now_ns)
+        self._listener.died(ended, pid, again_ns)
 
-    def _forget(self, gone: child.Child) -> None:
-        self._loop.remove(gone)
-        gone.close()
+    def _gone(self, ended: Ended, now_ns: int) -> None:
+        del ended, now_ns
+        self._tell_stopped()
 
     # ---- the process of the program before
 
     def _former_heard(self, message: Any, now_ns: int) -> None:
-        self._note(message)
+        message = self._note(message)
         if isinstance(message, (messages.Transitioned, messages.AlarmRaised, messages.AlarmGone, messages.Remark)):
             self._listener.heard(message, now_ns)
 
-    def _former_ended(self, ended: child.Ended, now_ns: int) -> None:
-        if self._former is None:
-            return
-        self._forget(self._former)
-        self._former = None
-        self._kill_ns = self._look_ns = NEVER
+    def _former_gone(self, ended: Ended, now_ns: int) -> None:
+        self._look_ns = NEVER
         if self._stopping:
-            if self.child is None:
-                self._listener.stopped()
+            self._tell_stopped()
             return
         if not ended.asked:
             _log.warning("the VRRP process of the program before ended by itself: %s", ended.how)
         self._resumes = resumes(self.states, ended.alive_ns)
         if self._ready and self._plan is not None:
             self._begin(now_ns)
+
+
+def _keep(states: dict[Any, State], key: object, message: messages.Transitioned) -> None:
+    if message.state is State.INIT or message.removed:
+        states.pop(key, None)
+    else:
+        states[key] = message.state

@@ -112,6 +112,7 @@ class Transitioned:
     """An instance, or with ``group`` a sync group, is in another state; notify words are carried out for it.
 
     State.INIT is a stop. ``identity`` is None for a group. ``removed``: a new configuration no longer has it.
+    ``again``: the process before was in this state too, and that was told; the supervisor finds that out.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Transitioned:
     group: bool = False
     identity: Identity | None = None
     removed: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)
