@@ -87,7 +87,9 @@ def _real_server(real: t.Mapping[str, t.Any], server: t.Mapping[str, t.Any], mar
         if "port" not in result and server.get("port") is not None:
             result["port"] = server["port"]
         return result
-    port = result.pop("port", None)
+    port = result.get("port")
+    if model.method(result, "lvs_method", model.method(server, "lb_kind")) != "NAT":
+        result.pop("port", None)  # the packet keeps its own; NAT gives it this one
     for word in CHECKS:
         connects = word.block is not None and word.block.find("connect_port") is not None and word.name != "PING_CHECK"
         for check in items(result.get(word.name)) if connects and port is not None else ():

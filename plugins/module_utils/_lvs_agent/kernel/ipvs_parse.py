@@ -96,6 +96,12 @@ _NO_LAYOUT: tuple[None, tuple[()]] = (None, ())
 _USUAL = {layout.size: (layout, headers) for layout, headers in map(_usual_layout, (False, True))}
 
 
+# Where in that the counts of connections begin, and where the address family stands behind them: 8 bytes each
+_KINDS = [kind for kind, _value, _size in _USUAL_ORDER]
+_COUNTS = 28 + 8 * _KINDS.index(n.DEST_ACTIVE_CONNS)
+_FAMILY = 28 + 8 * _KINDS.index(n.DEST_ADDR_FAMILY)
+
+
 @contextlib.contextmanager
 def _understanding() -> Iterator[None]:
     """What Python says of a part that is missing, too short or no address becomes MalformedMessage."""
@@ -163,6 +169,13 @@ def parse_destination(payload: bytes, service_af: int) -> DestinationEntry:
             )
             return DestinationEntry(destination, values[9], values[10], values[11], Stats(*values[14:]))
     return _general_destination(payload, service_af)
+
+
+def digest_destination(payload: bytes) -> int:
+    """A number that is the same for the same settings of a real server, whatever its connections; in this process."""
+    if len(payload) in _USUAL:
+        return hash(payload[:_COUNTS] + payload[_FAMILY : _FAMILY + 8])
+    return hash(_general_destination(payload, 0).destination)
 
 
 def _general_destination(payload: bytes, service_af: int) -> DestinationEntry:
