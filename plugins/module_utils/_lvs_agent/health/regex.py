@@ -89,8 +89,8 @@ def found(pattern: str, options: int, body: bytes, low: int, high: int | None) -
     whole: str | bytes = body
     if options & re.UNICODE:
         # offsets are bytes, in keepalived too
-        low = len(body[:low].decode("utf-8", "replace"))
-        high = None if high is None else len(body[:high].decode("utf-8", "replace"))
+        low = len(body[:low].decode("utf-8", "ignore"))
+        high = None if high is None else len(body[:high].decode("utf-8", "ignore"))
         whole = body.decode("utf-8", "replace")
     with _limited():
         match = _compiled(pattern, options).search(whole, low)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ check runs next and whether it is up, an attempt (:mod:`.attempt`) how a run wen
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 import resource
@@ -63,6 +64,7 @@ class _State:
         "attempt",
         "due_ns",
         "ended_ns",
+        "events",
         "fd",
         "make",
         "outcome",
@@ -80,6 +82,7 @@ class _State:
         self.make: Maker | None = None
         self.attempt: Attempt | None = None
         self.fd = -1
+        self.events = 0
         self.outcome = Outcome(verdict.up, "")
         self.started_ns = self.ended_ns = 0
         self.due_ns = self.queued_ns = NEVER
@@ -107,7 +110,6 @@ class Scheduler:
         self._states: dict[CheckId, _State] = {}
         self._known: dict[CheckId, Result] = {}
         self._by_fd: dict[int, _State] = {}
-        self._events: dict[int, int] = {}
         self._without_fd: dict[int, _State] = {}  # by id() of the attempt
         self._heap: list[tuple[int, int, _State]] = []
         self._number = 0
@@ -287,7 +289,11 @@ class Scheduler:
             return
         if state.attempt is not attempt:
             return
-        self._watch(state, attempt)
+        try:
+            self._watch(state, attempt)
+        except OSError as error:
+            self._raised(state, error, now_ns)
+            return
         due = min(attempt.deadline_ns, state.started_ns + state.plan.timing.deadline_ns)
         if due != state.due_ns:
             self._at(state, due)
@@ -299,22 +305,23 @@ class Scheduler:
             self._forget_fd(state)
             self._without_fd[id(attempt)] = state
             return
-        wanted = (fd, attempt.events)
-        if state.fd == fd and self._by_fd.get(fd) is state:
-            if self._events[fd] != attempt.events:
-                self._epoll.modify(*wanted)
-                self._events[fd] = attempt.events
-            return
+        if state.fd == fd:
+            if state.events == attempt.events:
+                return
+            # another connection of the same attempt may have got the number of the one before
+            with contextlib.suppress(FileNotFoundError):
+                self._epoll.modify(fd, attempt.events)
+                state.events = attempt.events
+                return
         self._forget_fd(state)
-        self._epoll.register(*wanted)
-        state.fd = fd
+        self._epoll.register(fd, attempt.events)
+        state.fd, state.events = fd, attempt.events
         self._by_fd[fd] = state
-        self._events[fd] = attempt.events
 
     def _forget_fd(self, state: _State) -> None:
         """The kernel forgets a descriptor when it is closed: nobody here shares one with another process."""
         if state.fd >= 0:
-            del self._by_fd[state.fd], self._events[state.fd]
+            del self._by_fd[state.fd]
             state.fd = -1
 
     def _over(self, state: _State, outcome: Outcome, now_ns: int) -> None:
