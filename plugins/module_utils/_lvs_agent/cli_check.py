@@ -21,12 +21,12 @@ import sys
 import typing as t
 
 from . import program, this_host
-from .conf import check_local, read
+from .conf import check_local, read, settle
 from .conf.compare import compare
 from .conf.director import Director
 from .conf.excerpt import excerpt, visible
 from .conf.lexer import Source
-from .conf.problem import ERROR, WARNING, Position, Problem
+from .conf.problem import ERROR, WARNING, ConfigurationError, Position, Problem
 from .conf.read import Parsed
 
 NAME = "check"
@@ -96,6 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     for number, one in enumerate(checked):
         one.problems += read.file_problems(one.parsed)
+        if arguments.engine == read.AGENT:
+            one.problems += _refused(one)
         if arguments.local and number < len(arguments.files):
             one.problems += _local(one.parsed)
     between: list[Problem] = []
@@ -123,6 +125,20 @@ class _Checked:
     path: str
     parsed: Parsed
     problems: list[Problem] = dataclasses.field(default_factory=list)
+
+
+def _refused(one: _Checked) -> list[Problem]:
+    """What the daemon finds only when it makes its plan of a file that is good otherwise."""
+    # what keepalived's users do without
+    from .vrrp import from_conf
+
+    if any(problem.severity == ERROR for problem in one.problems):
+        return []
+    try:
+        from_conf.plan(settle.settle(one.parsed.configuration))
+    except ConfigurationError as error:
+        return [one.parsed.places.with_position(problem) for problem in error.problems]
+    return []
 
 
 def _count(problems: t.Sequence[Problem]) -> str:

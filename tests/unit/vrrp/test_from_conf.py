@@ -158,7 +158,9 @@ def test_vmac() -> None:
     found = only("use_vmac", vips="10.0.0.100/24\n 10.0.0.101/24 dev eth1\n 10.0.0.102/24 dev eth1 use_vmac")
     assert found.vmac is not None
     assert (found.vmac.name, found.vmac.mac.hex(":")) == ("vrrp.51", "00:00:5e:00:01:33")
-    assert [held.on_vmac for held in found.vips] == [True, False, True]
+    assert [held.on_vmac for held in found.vips] == [True, False, False]
+    assert [held.own_vmac for held in found.vips] == ["", "", "vrrp1.51"]
+    assert [(one.name, one.base) for one in found.more_vmacs] == [("vrrp1.51", "eth1")]
     named = only("use_vmac mac0 00:00:5e:00:01:07\n vmac_xmit_base").vmac
     assert named is not None
     assert (named.name, named.mac.hex(":"), named.xmit_base) == ("mac0", "00:00:5e:00:01:07", True)
@@ -196,18 +198,21 @@ def test_routes_and_rules() -> None:
 @pytest.mark.parametrize(
     "words, what",
     [
-        ("virtual_routes {\n 192.0.2.0/24 via 10.0.0.1 table site\n}", "'site' is not the number of a routing table"),
-        ("virtual_routes {\n 192.0.2.0/24 via 10.0.0.1 encap ip id 7\n}", "'encap' in a virtual route"),
-        ("virtual_rules {\n from 10.0.0.1 realms 7 table 3\n}", "'realms' in a virtual rule"),
+        ("virtual_routes {\n 192.0.2.0/24 via 10.0.0.1 table site\n}", "'site' is not the name of a routing table"),
+        ("virtual_routes {\n 192.0.2.0/24 via 10.0.0.1 encap ip id 7\n}", "does not support encap"),
+        ("virtual_routes {\n 192.0.2.0/24 via 10.0.0.1 expires 7\n}", "expires is for IPv6"),
+        ("virtual_rules {\n from 10.0.0.1 realms home table 3\n}", "'home' is not the name of a realm"),
         ("virtual_rules {\n from 10.0.0.1 priority seven table 3\n}", "'seven' is not a number"),
-        ("no_accept", "no_accept and strict mode"),
-        ("strict_mode true", "no_accept and strict mode"),
+        ("no_accept", "does not support no_accept"),
+        ("strict_mode true", "does not support strict_mode"),
     ],
 )
 def test_what_it_cannot_do_is_an_error(words: str, what: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         only(words)
-    assert [problem.where for problem in raised.value.problems] == ["V"]
+    block = words.partition(" ")[0] if "{" in words else ""
+    where = f"vrrp_instance[V].{block}[0]" if block else "vrrp_instance[V]"
+    assert [problem.where for problem in raised.value.problems] == [where]
     assert what in str(raised.value)
 
 

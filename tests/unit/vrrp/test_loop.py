@@ -90,6 +90,11 @@ class Kernel(Readable):
     def delete_address(self, address: AddressInfo) -> bool:
         return self.held.pop(address.key, None) is not None
 
+    def delete_addresses(self, addresses: list[AddressInfo]) -> list[tuple[AddressInfo, str]]:
+        for address in addresses:
+            del self.held[address.key]
+        return []
+
     def tell(self, *events: Event | Exception) -> None:
         for event in events:
             self.queue.append([event] if isinstance(event, Event) else event)

@@ -32,6 +32,7 @@ from .words import (
 UINT = 4294967295
 BUFFER = 2147483647
 _OWN_TABLE = "lvs-agent has an nftables table of its own, where no_accept or a virtual MAC needs one"
+NO_LIST_CHECK = "lvs-agent never drops an advert for its addresses; another list of VIPs is an alarm"
 _SCHEDULING = "lvs-agent's VRRP process always runs in real time; vrrp_rt_priority says how high"
 _OUTSIDE = "keepalived reads it outside global_defs; in the role's variables it belongs into director_top_level"
 
@@ -53,6 +54,18 @@ def _process_words(process: str, spoken: str) -> tuple[Word, ...]:
         flag(f"{process}_no_swap", f"Lock the memory of the {spoken} process."),
         words(f"{process}_cpu_affinity", "cpus", f"CPU numbers the {spoken} process may run on."),
     )
+
+
+def _vrrp_process_words() -> tuple[Word, ...]:
+    """Those of the VRRP process, which has its own ways with two of them."""
+    reasons = {
+        "vrrp_priority": _SCHEDULING,
+        "vrrp_no_swap": "lvs-agent's VRRP process always locks its memory",
+    }
+    found: list[Word] = []
+    for word in _process_words("vrrp", "VRRP"):
+        found += without_effect(reasons[word.name], word) if word.name in reasons else (word,)
+    return tuple(found)
 
 
 def _buffer_words() -> tuple[Word, ...]:
@@ -240,7 +253,10 @@ GLOBAL_DEFS = Block(
             default="false",
         ),
         flag("vrrp_check_unicast_src", "In unicast, accept adverts of the configured peers only."),
-        flag("vrrp_skip_check_adv_addr", "Do not compare the addresses of adverts from the known master."),
+        *without_effect(
+            NO_LIST_CHECK,
+            flag("vrrp_skip_check_adv_addr", "Do not compare the addresses of adverts from the known master."),
+        ),
         flag(
             "vrrp_strict",
             "Enforce the RFC: no authentication, no unicast, and the VIP does not answer unless accept is set.",
@@ -268,7 +284,10 @@ GLOBAL_DEFS = Block(
             "Prefix for the virtual MAC interfaces of VIPs on other interfaces.",
             default="vmac_prefix",
         ),
-        choice("dynamic_interfaces", ("allow_if_changes",), "Allow interfaces that do not exist yet.", bare=True),
+        *without_effect(
+            "lvs-agent follows interfaces that come and go in any case",
+            choice("dynamic_interfaces", ("allow_if_changes",), "Allow interfaces that do not exist yet.", bare=True),
+        ),
         *without_effect(
             _OWN_TABLE,
             name_of(
@@ -315,7 +334,7 @@ GLOBAL_DEFS = Block(
                 unit="µs",
             ),
         ),
-        *_process_words("vrrp", "VRRP"),
+        *_vrrp_process_words(),
         *_process_words("checker", "health checking"),
         *without_effect("lvs-agent has no BFD process", *_process_words("bfd", "BFD")),
         *without_effect(

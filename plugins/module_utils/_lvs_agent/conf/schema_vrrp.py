@@ -8,6 +8,7 @@ Source: keepalived.conf(5) of 2.2.7; ranges as its ``keepalived -t`` enforces th
 
 from __future__ import annotations
 
+from .schema_global import NO_LIST_CHECK
 from .schema_lvs import NO_BFD
 from .words import (
     BLOCK,
@@ -267,10 +268,13 @@ VRRP_INSTANCE = Block(
             "Answer an advert of higher priority once before giving way.",
             default="vrrp_higher_prio_send_advert",
         ),
-        switch(
-            "skip_check_adv_addr",
-            "Do not compare the addresses of adverts from the known master.",
-            default="vrrp_skip_check_adv_addr",
+        *without_effect(
+            NO_LIST_CHECK,
+            switch(
+                "skip_check_adv_addr",
+                "Do not compare the addresses of adverts from the known master.",
+                default="vrrp_skip_check_adv_addr",
+            ),
         ),
         switch("strict_mode", "As vrrp_strict.", default="vrrp_strict"),
         choice(

@@ -18,8 +18,8 @@ from .problem import BadValue
 from .syntax_routes import route, rule
 
 Words = list[str]
-_VIP_VALUES = ("brd", "broadcast", "dev", "scope", "label", "peer", "preferred_lft")
-_VIP_FLAGS = ("home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
+VIP_VALUES = ("brd", "broadcast", "dev", "scope", "label", "peer", "preferred_lft")
+VIP_FLAGS = ("home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
 _SCOPES = ("site", "link", "host", "nowhere", "global")
 INCLUDE_CHECKS = ("readable", "match", "wildcard_match", "brace_match")
 _UMASK = tuple(f"I{what}{who}" for who in ("USR", "GRP", "OTH") for what in "RWX")
@@ -28,12 +28,12 @@ _INTERFACE = 15  # longest name of a Linux interface, and of an address label
 
 def vip(words: Words) -> Words:
     """``ADDRESS[/LENGTH] [dev IF] [label IF:TEXT] [brd ADDRESS] [scope S] …``."""
-    return _address(words, _VIP_VALUES)
+    return _address(words, VIP_VALUES)
 
 
 def static_vip(words: Words) -> Words:
     """As a VIP, optionally with ``track_group NAME``."""
-    return _address(words, (*_VIP_VALUES, "track_group"))
+    return _address(words, (*VIP_VALUES, "track_group"))
 
 
 def _address(words: Words, values: tuple[str, ...]) -> Words:
@@ -43,10 +43,10 @@ def _address(words: Words, values: tuple[str, ...]) -> Words:
     rest = words[1:]
     while rest:
         option = rest.pop(0)
-        if option in _VIP_FLAGS:
+        if option in VIP_FLAGS:
             continue
         if option not in values:
-            raise BadValue(f"{option!r} is not an option of a virtual address", nearest(option, values + _VIP_FLAGS))
+            raise BadValue(f"{option!r} is not an option of a virtual address", nearest(option, values + VIP_FLAGS))
         if not rest:
             raise BadValue(f"{option!r} has no value after it")
         _vip_value(option, rest.pop(0))

@@ -17,31 +17,31 @@ from .problem import BadValue
 
 Words = list[str]
 _TYPES = ("unicast", "local", "broadcast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat")
-_ROUTE_VALUES = (
+ROUTE_VALUES = (
     *("src", "to", "via", "gw", "or", "dev", "oif", "scope", "table", "tos", "dsfield", "protocol", "vrf", "as"),
     *("metric", "priority", "preference", "pref", "mtu", "hoplimit", "advmss", "rtt", "rttvar", "reordering"),
     *("window", "cwnd", "ssthresh", "realms", "rto_min", "initcwnd", "initrwnd", "features", "quickack"),
     *("congctl", "expires", "fastopen_no_cookie", "ttl-propagate", "weight", "track_group"),
 )
-_ROUTE_FLAGS = (*_TYPES, "nexthop", "onlink", "no_track", "add", "append", "prepend", "inet", "inet6", "default")
+ROUTE_FLAGS = (*_TYPES, "nexthop", "onlink", "no_track", "add", "append", "prepend", "inet", "inet6", "default")
 _ROUTE_ADDRESSES = ("src", "via", "gw", "or")
-_RULE_VALUES = (
+RULE_VALUES = (
     *("from", "to", "table", "lookup", "tos", "dsfield", "fwmark", "iif", "dev", "oif", "pref", "preference"),
     *("priority", "order", "realms", "goto", "suppress_prefixlength", "sup_pl", "suppress_ifgroup", "sup_group"),
     *("tunnel-id", "uidrange", "protocol", "ipproto", "ip_proto", "sport", "dport", "track_group", "type"),
 )
-_RULE_FLAGS = (*_TYPES, "not", "nop", "l3mdev", "no_track", "inet", "inet6")
+RULE_FLAGS = (*_TYPES, "not", "nop", "l3mdev", "no_track", "inet", "inet6")
 _ANY = ("default", "default6", "any", "all")
 
 
 def route(words: Words) -> Words:
     """``[TYPE] [to] ADDRESS[/LENGTH] [via ADDRESS] [dev IF] …``."""
-    return _read(words, "a route", _ROUTE_VALUES, _ROUTE_FLAGS, _ROUTE_ADDRESSES)
+    return _read(words, "a route", ROUTE_VALUES, ROUTE_FLAGS, _ROUTE_ADDRESSES)
 
 
 def rule(words: Words) -> Words:
     """``[from ADDRESS[/LENGTH]] [to ADDRESS[/LENGTH]] … [table TABLE]``."""
-    return _read(words, "a rule", _RULE_VALUES, _RULE_FLAGS, ("from", "to"))
+    return _read(words, "a rule", RULE_VALUES, RULE_FLAGS, ("from", "to"))
 
 
 def _read(

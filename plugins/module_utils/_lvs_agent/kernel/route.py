@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import route_messages as m
 from .netlink import (
+    NLM_F_APPEND,
     NLM_F_CREATE,
     NLM_F_EXCL,
-    NLM_F_REPLACE,
     MalformedMessage,
     NetlinkError,
     NetlinkSocket,
@@ -29,6 +30,7 @@ from .netlink import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 _NETLINK_ROUTE = 0
@@ -81,9 +83,25 @@ class RouteSocket:
         """Delete it and no other."""
         return self._change(m.RTM_DELADDR, m.pack_address(address), _text("deleting", address), _DELETED)
 
-    def replace_route(self, route: m.RouteInfo) -> bool:
-        """Add it, in the place of one with the same destination, table, metric and TOS."""
-        return self._change(m.RTM_NEWROUTE, m.pack_route(route), "adding a route", _ADDED, NLM_F_CREATE | NLM_F_REPLACE)
+    def delete_addresses(self, addresses: Sequence[m.AddressInfo]) -> list[tuple[m.AddressInfo, str]]:
+        """Delete them all, many in one message; those that the kernel refused to delete, and why."""
+        refused: list[tuple[m.AddressInfo, str]] = []
+        left = list(addresses)
+        while left:
+            answers = self._netlink.batch(m.RTM_DELADDR, [m.pack_address(one) for one in left], "deleting addresses")
+            for answer in answers:
+                if answer.errno not in _DELETED:
+                    one = left[answer.position]
+                    why = answer.explanation or os.strerror(answer.errno)
+                    refused.append((one, f"{_text('deleting', one)}: {why}"))
+            # a refusal ends a batch after its own message: what has gone already is gone when it is tried again
+            left = left[answers[-1].position + 1 :] if answers else []
+        return refused
+
+    def add_route(self, route: m.RouteInfo) -> bool:
+        """Add it, in front of others with the same destination, table, metric and TOS unless it says otherwise."""
+        flags = NLM_F_CREATE | (NLM_F_APPEND if route.append else NLM_F_EXCL if route.add else 0)
+        return self._change(m.RTM_NEWROUTE, m.pack_route(route), "adding a route", _ADDED, flags)
 
     def delete_route(self, route: m.RouteInfo) -> bool:
         """Delete it."""

@@ -128,7 +128,11 @@ class NextHop(NamedTuple):
 
 
 class RouteInfo(NamedTuple):
-    """A route to be; ``destination`` b"" is the default route; ``metrics`` are (RTAX number, value)."""
+    """A route to be; ``destination`` b"" is the default route; ``metrics`` are (RTAX number, value).
+
+    ``attributes`` are more of them, (RTA number, packed value). ``append``: behind others to the same place, which
+    count then; ``add``: only if there is none.
+    """
 
     family: int
     destination: bytes
@@ -141,8 +145,11 @@ class RouteInfo(NamedTuple):
     source: bytes = b""
     metric: int = 0
     tos: int = 0
-    metrics: tuple[tuple[int, int], ...] = ()
+    metrics: tuple[tuple[int, int | bytes], ...] = ()
     lock: int = 0
+    attributes: tuple[tuple[int, bytes], ...] = ()
+    append: bool = False
+    add: bool = False
 
 
 class RuleInfo(NamedTuple):
@@ -261,7 +268,8 @@ def pack_route(route: RouteInfo) -> bytes:
         attrs.append(pack_attr(_RTA_PRIORITY, u32(route.metric)))
     if route.source:
         attrs.append(pack_attr(_RTA_PREFSRC, route.source))
-    metrics = [pack_attr(number, u32(value)) for number, value in route.metrics]
+    attrs += [pack_attr(number, value) for number, value in route.attributes]
+    metrics = [pack_attr(one, value if isinstance(value, bytes) else u32(value)) for one, value in route.metrics]
     if route.lock:
         metrics.append(pack_attr(_RTAX_LOCK, u32(route.lock)))
     if metrics:

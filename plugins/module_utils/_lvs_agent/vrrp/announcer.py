@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gratuitous ARP and unsolicited neighbour adverts, a few at a time, with ``vrrp_garp_interval`` between two.
 
-Each interface has a queue of its own: between the frames of one the others go on, and so does the loop.
+Each interface has a queue of its own, or shares that of its ``garp_group``: between the frames of one the others go
+on, and so does the loop.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import NamedTuple
 from ..kernel.errors import KernelError
 from ..kernel.ethernet import Wire
 from .alarms import NEVER
+from .plan import GarpGroup
 
-# Frames of one interface in one turn of the loop when there is no interval: some 0.3 ms.
+# Frames of one queue in one turn of the loop when there is no interval: some 0.3 ms.
 _BURST = 64
 
 
@@ -28,6 +30,14 @@ class Frame(NamedTuple):
     ipv6: bool
 
 
+class _Lane(NamedTuple):
+    """What frames have in common that wait for each other: their queue, "" for the interface's own, and intervals."""
+
+    name: str
+    garp_interval: int
+    gna_interval: int
+
+
 class Announcer:
     """``due`` is when ``turn`` has something to send. ``sent`` and ``failed`` count frames."""
 
@@ -36,21 +46,34 @@ class Announcer:
         self._wires: dict[str, Wire] = {}
         self._queues: dict[str, deque[tuple[object, Frame]]] = {}
         self._next: dict[str, int] = {}
-        self.garp_interval = 0
-        self.gna_interval = 0
+        self._lanes: dict[str, _Lane] = {}
+        self._other = _Lane("", 0, 0)
         self.due = NEVER
         self.sent = 0
         self.failed = 0
 
+    def configure(self, garp_interval: int, gna_interval: int, groups: Iterable[GarpGroup]) -> None:
+        """Nanoseconds between two frames of an interface, and those of groups; what is queued goes on in its queue."""
+        self._other = _Lane("", garp_interval, gna_interval)
+        self._lanes = {}
+        for number, group in enumerate(groups):
+            garp = garp_interval if group.garp_interval is None else group.garp_interval
+            gna = gna_interval if group.gna_interval is None else group.gna_interval
+            lane = _Lane(f"garp_group {number}", garp, gna)
+            self._lanes.update(dict.fromkeys(group.interfaces, lane))
+
     def add(self, owner: object, frames: Iterable[Frame], repeat: int, now: int) -> None:
         """Send all of them once, then a second time, and so on; what the owner had queued before is replaced."""
         self.forget(owner)
-        frames = list(frames)
-        for _round in range(repeat):
-            for frame in frames:
-                self._queues.setdefault(frame.interface, deque()).append((owner, frame))
-        for interface in self._queues:
-            self._next.setdefault(interface, now)
+        self.add_more(owner, list(frames) * repeat, now)
+
+    def add_more(self, owner: object, frames: Iterable[Frame], now: int) -> None:
+        """Send these, too."""
+        for frame in frames:
+            queue = self._lanes.get(frame.interface, self._other).name or frame.interface
+            self._queues.setdefault(queue, deque()).append((owner, frame))
+        for queue in self._queues:
+            self._next.setdefault(queue, now)
         self._rearm()
 
     def forget(self, owner: object) -> None:
@@ -76,7 +99,8 @@ class Announcer:
                 _owner, frame = queue.popleft()
                 self._send(frame)
                 left -= 1
-                interval = self.gna_interval if frame.ipv6 else self.garp_interval
+                lane = self._lanes.get(frame.interface, self._other)
+                interval = lane.gna_interval if frame.ipv6 else lane.garp_interval
                 if interval:
                     self._next[interface] = now + interval
                     break

@@ -98,9 +98,10 @@ class Effects:
         runner.cause = action.cause
         if action.state is a.State.MASTER:
             self._loop.probes.stop(runner)
-        if action.state is a.State.INIT and runner.plan.vmac is not None:
+        if action.state is a.State.INIT and runner.plan.vmacs:
             self._loop.ports.detach(runner)
-            self._loop.possession.kernel_refused(runner, self._loop.host.delete_vmac(runner.plan.vmac), now)
+            for vmac in runner.plan.vmacs:
+                self._loop.possession.kernel_refused(runner, self._loop.host.delete_vmac(vmac), now)
         self._loop.tell(
             messages.Transitioned(
                 runner.name,

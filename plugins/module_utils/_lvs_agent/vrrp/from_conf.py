@@ -10,24 +10,23 @@ defaults, and from whom an unset one is inherited (keepalived.conf(5)).
 from __future__ import annotations
 
 import decimal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ..conf import address, model, values
 from ..conf.merge import fields
 from ..conf.problem import BadValue, ConfigurationError, Problem
-from . import from_conf_addresses, from_conf_routes
+from ..kernel import route_names
+from . import from_conf_addresses, from_conf_routes, from_conf_static, from_conf_vmac
 from .instance import SECOND, Instance, Peer, auth_data
 from .packet import AUTH_AH, AUTH_NONE, AUTH_PASS, ChecksumForm
-from .plan import GroupPlan, Holding, InstancePlan, NotifyWords, Plan, Track, TrackKind, Vmac
+from .plan import GarpGroup, GroupPlan, Holding, InstancePlan, LinkDelay, NotifyWords, Plan, Track, TrackKind
 
 Words = Mapping[str, Any]
 T = TypeVar("T")
 
 _RT_PRIORITY = 50
 _AUTH_TYPES = {"PASS": AUTH_PASS, "AH": AUTH_AH}
-# the IANA's address blocks for virtual routers (RFC 9568 section 7.3)
-_VMAC = {4: "00:00:5e:00:01", 6: "00:00:5e:00:02"}
 # what a weight is when nobody gives one: keepalived's default of the block that is named
 _DEFAULT_WEIGHT = {TrackKind.SCRIPT: 0, TrackKind.PROCESS: 1, TrackKind.FILE: 1, TrackKind.INTERFACE: 0}
 _BLOCK_OF = {
@@ -44,9 +43,17 @@ def plan(configuration: Words) -> Plan:
     """
     said = configuration["global_defs"]
     problems: list[Problem] = []
-    groups = _each(configuration["vrrp_sync_group"], lambda one: _group(one, configuration), problems)
+    names = _names(said)
+    groups = [_group(one, configuration) for one in configuration["vrrp_sync_group"]]
     grouped = {name for group in groups for name in group.members}
-    instances = _each(configuration["vrrp_instance"], lambda one: _instance(one, configuration, grouped), problems)
+    instances: list[InstancePlan] = []
+    for one in configuration["vrrp_instance"]:
+        reading = _Instance(one, configuration, names, problems)
+        try:
+            instances.append(reading.plan(in_group=str(one["name"]) in grouped))
+        except BadValue as bad:
+            problems.append(Problem(reading.where, bad.what, bad.instead))
+    static = from_conf_static.plan(configuration, names, problems)
     if problems:
         raise ConfigurationError(problems)
     known = {instance.name for instance in instances}
@@ -59,17 +66,30 @@ def plan(configuration: Words) -> Plan:
         rlimit_rttime_us=_whole(said, "vrrp_rlimit_rttime", 0),
         cpus=tuple(int(cpu) for cpu in str(said.get("vrrp_cpu_affinity", "")).split()),
         log_unknown_vrids=model.is_on(said.get("log_unknown_vrids")),
+        static=static,
+        garp_groups=tuple(_garp_group(one) for one in configuration["garp_group"]),
+        link_delays=tuple(_link_delay(line) for line in model.lines(configuration["interface_up_down_delays"])),
+        after_boot=_ns(said.get("vrrp_delay_after_boot")),
+        disable_local_igmp=model.is_on(said.get("disable_local_igmp")),
     )
 
 
-def _each(blocks: Iterable[Words], make: Callable[[Words], T], problems: list[Problem]) -> list[T]:
-    found: list[T] = []
-    for block in blocks:
-        try:
-            found.append(make(block))
-        except BadValue as bad:
-            problems.append(Problem(str(block.get("name")), bad.what, bad.instead))
-    return found
+def _names(said: Words) -> route_names.Names:
+    """iproute2's names, from where the file says that they are."""
+    usr, etc = route_names.DIRECTORIES
+    return route_names.Names((str(said.get("iproute_usr_dir", usr)), str(said.get("iproute_etc_dir", etc))))
+
+
+def _garp_group(given: Words) -> GarpGroup:
+    interfaces = [line[0] for line in model.lines(given.get("interfaces"))]
+    if "interface" in given:
+        interfaces.append(str(given["interface"]))
+    intervals = [_ns(given[word]) if word in given else None for word in ("garp_interval", "gna_interval")]
+    return GarpGroup(tuple(interfaces), *intervals)
+
+
+def _link_delay(words: list[str]) -> LinkDelay:
+    return LinkDelay(words[0], _ns(words[1]), _ns(words[-1]))
 
 
 def _ns(value: Any) -> int:
@@ -85,62 +105,120 @@ def _whole(block: Words, word: str, default: int) -> int:
 # ---- instances
 
 
-def _instance(given: Words, configuration: Words, grouped: set[str]) -> InstancePlan:
-    said = configuration["global_defs"]
-    if model.is_on(given.get("no_accept")) or model.is_on(given.get("strict_mode", said.get("vrrp_strict"))):
-        raise BadValue("no_accept and strict mode, which drop packets to the VIPs, are not supported", "remove them")
-    interface = str(given.get("interface", given.get("vrf", "")))
-    family = _family(given)
-    vrid = _whole(given, "virtual_router_id", 0)
-    vmac = _vmac(given, said, vrid, family)
-    vips = _holdings(given, "virtual_ipaddress", interface, vmac)
-    source_word = "unicast_src_ip" if model.lines(given.get("unicast_peer")) else "mcast_src_ip"
-    source = address.try_parse(given.get(source_word) or given.get("mcast_src_ip") or given.get("unicast_src_ip"))
-    peers = tuple(_peer(line) for line in model.lines(given.get("unicast_peer")))
-    auth_type, secret = _authentication(given)
-    group_word = "vrrp_mcast_group4" if family == 4 else "vrrp_mcast_group6"
-    group = address.try_parse(given.get("mcast_dst_ip", said.get(group_word)))
-    as_v2 = model.is_on(said.get("v3_checksum_as_v2"))
-    instance = Instance(
-        name=str(given["name"]),
-        vrid=vrid,
-        source=source.packed if source is not None else b"",
-        addresses=tuple(holding.address for holding in vips if _fits(holding, family)),
-        version=model.version(given, said),
-        priority=model.priority(given),
-        advert_int=int(model.interval(given) * SECOND),
-        unicast_peers=peers,
-        unicast_ttl=_whole(given, "unicast_ttl", 255),
-        multicast_group=group.packed if group is not None else b"",
-        check_unicast_src=model.is_on(given.get("check_unicast_src", said.get("vrrp_check_unicast_src"))),
-        auth_type=auth_type,
-        auth_data=secret,
-        checksum_form=ChecksumForm.MESSAGE if as_v2 else ChecksumForm.PSEUDO_HEADER,
-        nopreempt=model.is_on(given.get("nopreempt")),
-        preempt_delay=_ns(given.get("preempt_delay")),
-        startup_delay=_ns(said.get("vrrp_startup_delay")),
-        down_timer_adverts=_whole(given, "down_timer_adverts", _whole(said, "vrrp_down_timer_adverts", 3)),
-        lower_prio_no_advert=model.is_on(given.get("lower_prio_no_advert", said.get("vrrp_lower_prio_no_advert"))),
-        higher_prio_send_advert=_answers_higher(given, said),
-        in_group=str(given["name"]) in grouped,
-        **_garp(given, said),
-    )
-    return InstancePlan(
-        instance=instance,
-        family=family,
-        interface=interface,
-        vips=vips,
-        excluded=_holdings(given, "virtual_ipaddress_excluded", interface, vmac),
-        routes=tuple(from_conf_routes.route(line) for line in model.lines(given.get("virtual_routes"))),
-        rules=tuple(from_conf_routes.rule(line) for line in model.lines(given.get("virtual_rules"))),
-        tracks=_tracks(given, configuration),
-        track_source=model.is_on(given.get("track_src_ip")),
-        track_primary=not model.is_on(given.get("dont_track_primary")),
-        promote_secondaries=model.is_on(given.get("promote_secondaries")),
-        no_peer_fault=model.is_on(given.get("unicast_fault_no_peer")) and not peers,
-        vmac=vmac,
-        notify=_notify(given, said),
-    )
+class _Instance:
+    """One ``vrrp_instance`` being read. ``where`` is its path; problems of a line are appended with the line's."""
+
+    def __init__(self, given: Words, configuration: Words, names: route_names.Names, problems: list[Problem]) -> None:
+        self._given = given
+        self._configuration = configuration
+        self._said: Words = configuration["global_defs"]
+        self._names = names
+        self._problems = problems
+        self._family = _family(given)
+        self._vrid = _whole(given, "virtual_router_id", 0)
+        self.where = f"vrrp_instance[{given.get('name')}]"
+
+    def plan(self, *, in_group: bool) -> InstancePlan:
+        """Raises BadValue."""
+        given, said, family = self._given, self._said, self._family
+        _refuse_strict(given, said)
+        interface = str(given.get("interface", given.get("vrf", "")))
+        vmac = from_conf_vmac.own(given, said, self._vrid, family)
+        more = from_conf_vmac.More(given, said, self._vrid, family, vmac)
+
+        def addresses(word: str) -> tuple[Holding, ...]:
+            on_vmac = vmac is not None
+            read = self._lines(word, lambda line: from_conf_addresses.holding(line, interface, vmac=on_vmac))
+            return more.placed(read)
+
+        vips, excluded = addresses("virtual_ipaddress"), addresses("virtual_ipaddress_excluded")
+        instance = self._instance(vips, in_group)
+        extra = str(given.get("garp_extra_if", said.get("vrrp_garp_extra_if", "0"))).split()
+        return InstancePlan(
+            instance=instance,
+            family=family,
+            interface=interface,
+            vips=vips,
+            excluded=excluded,
+            routes=self._lines("virtual_routes", lambda line: from_conf_routes.route(line, self._names)),
+            rules=self._lines("virtual_rules", lambda line: from_conf_routes.rule(line, self._names)),
+            tracks=_tracks(given, self._configuration),
+            track_source=model.is_on(given.get("track_src_ip")),
+            track_primary=not model.is_on(given.get("dont_track_primary")),
+            promote_secondaries=model.is_on(given.get("promote_secondaries")),
+            garp_extra_if=_ns(extra[-1]),
+            garp_extra_all=extra[0] == "all",
+            no_peer_fault=model.is_on(given.get("unicast_fault_no_peer")) and not instance.unicast_peers,
+            vmac=vmac,
+            more_vmacs=more.vmacs,
+            notify=_notify(given, said),
+        )
+
+    def _instance(self, vips: tuple[Holding, ...], in_group: bool) -> Instance:
+        given, said, family = self._given, self._said, self._family
+        source_word = "unicast_src_ip" if model.lines(given.get("unicast_peer")) else "mcast_src_ip"
+        source = address.try_parse(given.get(source_word) or given.get("mcast_src_ip") or given.get("unicast_src_ip"))
+        peers = tuple(_peer(line) for line in model.lines(given.get("unicast_peer")))
+        auth_type, secret = _authentication(given)
+        group_word = "vrrp_mcast_group4" if family == 4 else "vrrp_mcast_group6"
+        group = address.try_parse(given.get("mcast_dst_ip", said.get(group_word)))
+        old = given.get("old_unicast_checksum")
+        return Instance(
+            name=str(given["name"]),
+            vrid=self._vrid,
+            source=source.packed if source is not None else b"",
+            addresses=tuple(holding.address for holding in vips if _fits(holding, family)),
+            version=model.version(given, said),
+            priority=model.priority(given),
+            advert_int=int(model.interval(given) * SECOND),
+            unicast_peers=peers,
+            unicast_ttl=_whole(given, "unicast_ttl", 255),
+            multicast_group=group.packed if group is not None else b"",
+            check_unicast_src=model.is_on(given.get("check_unicast_src", said.get("vrrp_check_unicast_src"))),
+            auth_type=auth_type,
+            auth_data=secret,
+            checksum_form=_checksum_form(given, said),
+            accept_old_checksum=bool(peers) and old != "never",
+            nopreempt=model.is_on(given.get("nopreempt")),
+            preempt_delay=_ns(given.get("preempt_delay")),
+            startup_delay=_ns(said.get("vrrp_startup_delay")),
+            down_timer_adverts=_whole(given, "down_timer_adverts", _whole(said, "vrrp_down_timer_adverts", 3)),
+            lower_prio_no_advert=model.is_on(given.get("lower_prio_no_advert", said.get("vrrp_lower_prio_no_advert"))),
+            higher_prio_send_advert=_answers_higher(given, said),
+            in_group=in_group,
+            **_garp(given, said),
+        )
+
+    def _lines(self, word: str, make: Callable[[list[str]], T]) -> tuple[T, ...]:
+        found: list[T] = []
+        for number, line in enumerate(model.lines(self._given.get(word))):
+            try:
+                found.append(make(line))
+            except BadValue as bad:
+                self._problems.append(Problem(f"{self.where}.{word}[{number}]", bad.what, bad.instead))
+        return tuple(found)
+
+
+def _refuse_strict(given: Words, said: Words) -> None:
+    """Both drop packets to the VIPs, which nobody who runs LVS wants."""
+    no_accept = "lvs-agent does not support no_accept, which has the firewall drop what is for the VIPs"
+    if model.is_on(given.get("no_accept")):
+        raise BadValue(no_accept, "remove it, and let the firewall drop what must not reach them")
+    strict = "lvs-agent does not support {}: it implies no_accept, which has the firewall drop what is for the VIPs"
+    for word, block in (("strict_mode", given), ("vrrp_strict", said)):
+        if word in block:
+            if model.is_on(block[word]):
+                raise BadValue(strict.format(word), "remove it; lvs-agent check finds what the RFC does not allow")
+            return
+
+
+def _checksum_form(given: Words, said: Words) -> ChecksumForm:
+    old = given.get("old_unicast_checksum")
+    if old is not None and old is not False and old != "never" and model.lines(given.get("unicast_peer")):
+        return ChecksumForm.OLD_UNICAST
+    if model.is_on(said.get("v3_checksum_as_v2")):
+        return ChecksumForm.MESSAGE
+    return ChecksumForm.PSEUDO_HEADER
 
 
 def _family(given: Words) -> int:
@@ -155,12 +233,6 @@ def _family(given: Words) -> int:
 
 def _fits(holding: Holding, family: int) -> bool:
     return len(holding.address) == (4 if family == 4 else 16)
-
-
-def _holdings(given: Words, word: str, interface: str, vmac: Vmac | None) -> tuple[Holding, ...]:
-    return tuple(
-        from_conf_addresses.holding(line, interface, vmac=vmac is not None) for line in model.lines(given.get(word))
-    )
 
 
 def _peer(words: list[str]) -> Peer:
@@ -197,24 +269,6 @@ def _garp(given: Words, said: Words) -> dict[str, int]:
     found = {word: _whole(given, word, value) for word, value in inherited.items()}
     seconds = ("garp_master_delay", "garp_master_refresh", "garp_lower_prio_delay")
     return {word: value * SECOND if word in seconds else value for word, value in found.items()}
-
-
-def _vmac(given: Words, said: Words, vrid: int, family: int) -> Vmac | None:
-    value = given.get("use_vmac")
-    if value is None or value is False:
-        return None
-    if family == 6 and not model.is_on(given.get("vmac_xmit_base")):
-        raise BadValue("use_vmac on IPv6 is only supported with vmac_xmit_base", "add vmac_xmit_base")
-    prefix = str(said.get("vmac_prefix", "vrrp"))
-    name = f"{prefix}.{vrid}" if family == 4 else f"{prefix}6.{vrid}"
-    mac = f"{_VMAC[family]}:{vrid:02x}"
-    words = [] if value is True else str(value).split()
-    for word in words:
-        if ":" in word:
-            mac = word if word.count(":") == 5 else f"{word}:{vrid:02x}"
-        elif word not in ("name", "netlink_notify_msg", "group"):
-            name = word
-    return Vmac(name, bytes.fromhex(mac.replace(":", "")), model.is_on(given.get("vmac_xmit_base")))
 
 
 # ---- groups, tracking, notification

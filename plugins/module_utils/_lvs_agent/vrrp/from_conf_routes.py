@@ -3,24 +3,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lines of ``virtual_routes`` and ``virtual_rules`` -> what the kernel is to hold; pure.
 
-The words are those of ip-route(8) and ip-rule(8). Numbers are linux/rtnetlink.h's and linux/fib_rules.h's. Names of
-tables and protocols are those iproute2 has by itself: its files are not read.
+The words are those of ip-route(8) and ip-rule(8). Numbers are linux/rtnetlink.h's and linux/fib_rules.h's.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..conf import address
 from ..conf.problem import BadValue
+from ..kernel.route_names import DSFIELDS, GROUPS, PROTOCOLS, REALMS, TABLES, Names
+from ..spelling import nearest
 from .from_conf_addresses import scope_number
-from .plan import TABLE_MAIN, Hop, RouteHolding, RuleHolding
+from .plan import Hop, Prefer, RouteHolding, RuleHolding
 
-_TABLES = {"local": 255, "main": TABLE_MAIN, "default": 253}
-_PROTOCOLS = {"kernel": 2, "boot": 3, "static": 4, "ra": 9, "dhcp": 16, "keepalived": 18}
 _ROUTE_TYPES = {
     "unicast": 1,
     "local": 2,
@@ -44,25 +43,34 @@ _METRICS = {
     "quickack": 15,
     "fastopen_no_cookie": 17,
 }
+# in milliseconds, of which the kernel counts so many parts
+_TIMES = {"rtt": (4, 8), "rttvar": (5, 4), "rto_min": (13, 1)}
+_FEATURES, _CONGCTL = 12, 16
+_FEATURE = {"ecn": 1}
+_RTA_FLOW, _RTA_PREF, _RTA_EXPIRES, _RTA_TTL_PROPAGATE = 11, 20, 23, 26
+_ROUTER_PREFERENCES = {"low": 3, "medium": 0, "high": 1}
+_PREFER = {"prepend": Prefer.FIRST, "append": Prefer.LAST, "add": Prefer.OTHERS}
 _HOP_WORDS = ("via", "gw", "or", "dev", "oif", "weight", "onlink", "nexthop")
-_IGNORED_FLAGS = ("inet", "inet6", "add", "append", "prepend")
+_FAMILIES = ("inet", "inet6")
 
 _GOTO = 2
 _RULE_ACTIONS = {"unicast": 1, "nop": 3, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 _IIFNAME, _GOTO_ATTR, _FWMARK, _SUPPRESS_PREFIXLEN, _FWMASK, _OIFNAME = 3, 4, 10, 14, 16, 17
+_FLOW, _TUN_ID, _SUPPRESS_IFGROUP = 11, 12, 13
 _L3MDEV, _IP_PROTO, _SPORT, _DPORT, _UID_RANGE = 19, 22, 23, 24, 20
 _U32 = struct.Struct("=I")
 _IP_PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "sctp": 132}
 
 
-def _known(word: str, names: dict[str, int], what: str) -> int:
+def _known(word: str, names: Mapping[str, int], what: str) -> int:
     """A number, or the number of a name."""
     if word in names:
         return names[word]
     try:
         return int(word, 0)
     except ValueError:
-        raise BadValue(f"{word!r} is not the number of {what}", f"write its number, or {', '.join(names)}") from None
+        near = nearest(word, names)
+        raise BadValue(f"{word!r} is not the name of {what}", f"write its number{near and f'; {near}'}") from None
 
 
 def _network(text: str) -> tuple[int, bytes, int]:
@@ -77,35 +85,55 @@ def _network(text: str) -> tuple[int, bytes, int]:
 
 def _without_family(words: list[str]) -> list[str]:
     """``via inet6 ADDRESS`` as ``via ADDRESS``: the address itself tells."""
-    return [word for word in words if word not in _IGNORED_FLAGS]
+    return [word for word in words if word not in _FAMILIES]
 
 
 # ---- routes
 
 
-def route(words: list[str]) -> RouteHolding:
+def route(words: list[str], names: Names) -> RouteHolding:
     """One line of virtual_routes. Raises BadValue for what lvs-agent cannot do."""
     family = 6 if "inet6" in words else 0
     found: dict[str, Any] = {"destination": b"", "prefixlen": 0}
     hops: list[Hop] = []
-    metrics: list[tuple[int, int]] = []
-    rest = _without_family(words)
+    metrics: list[tuple[int, int | bytes]] = []
+    attributes: list[tuple[int, bytes]] = []
+    rest = _without_family(_supported(words))
     while rest:
         word = rest.pop(0)
         if word in _HOP_WORDS:
             _hop(hops, word, rest)
-        elif word in _METRICS:
+        elif word in _METRICS or word in _TIMES or word in ("features", "congctl"):
             metrics.append(_metric(word, rest, found))
+        elif word in _ROUTE_ATTRIBUTES:
+            attributes.append(_ROUTE_ATTRIBUTES[word](rest.pop(0), names))
+        elif word in _PREFER:
+            found["prefer"] = _PREFER[word]
         elif word in _ROUTE_TYPES:
             found["kind"] = _ROUTE_TYPES[word]
         elif word == "no_track":
             found["tracked"] = False
-        elif not _route_value(found, word, rest):
+        elif not _route_value(found, word, rest, names):
             own, found["destination"], found["prefixlen"] = _network(rest.pop(0) if word == "to" else word)
             family = family or own
     addresses = [found.get("source", b""), *(hop.gateway for hop in hops)]
     family = family or next((4 if len(at) == 4 else 6 for at in addresses if at), 4)
-    return RouteHolding(family=family, hops=tuple(hops), metrics=tuple(metrics), **found)
+    _refuse(words, family)
+    return RouteHolding(
+        family=family, hops=tuple(hops), metrics=tuple(metrics), attributes=tuple(attributes), **found
+    )
+
+
+def _supported(words: list[str]) -> list[str]:
+    if "encap" in words:
+        raise BadValue("lvs-agent does not support encap", "make a tunnel interface, and write its name as dev")
+    return words
+
+
+def _refuse(words: list[str], family: int) -> None:
+    for word in _IPV6_ONLY if family == 4 else ():
+        if word in words:
+            raise BadValue(f"{word} is for IPv6 routes only", "remove it")
 
 
 def _hop(hops: list[Hop], word: str, rest: list[str]) -> None:
@@ -122,40 +150,68 @@ def _hop(hops: list[Hop], word: str, rest: list[str]) -> None:
         hops[-1] = replace(hops[-1], weight=_number(rest.pop(0)))
 
 
-def _metric(word: str, rest: list[str], found: dict[str, Any]) -> tuple[int, int]:
+def _metric(word: str, rest: list[str], found: dict[str, Any]) -> tuple[int, int | bytes]:
+    number, parts = _TIMES.get(word, (_METRICS.get(word, _CONGCTL), 1))
     if rest[:1] == ["lock"]:
         rest.pop(0)
-        found["lock"] = found.get("lock", 0) | 1 << _METRICS[word]
-    if word == "fastopen_no_cookie" and not rest[:1]:
-        return _METRICS[word], 1
-    return _METRICS[word], _number(rest.pop(0))
+        found["lock"] = found.get("lock", 0) | 1 << number
+    value = rest.pop(0)
+    if word == "congctl":
+        return number, value.encode() + b"\0"
+    if word == "features":
+        return _FEATURES, _known(value, _FEATURE, "a feature")
+    return number, (_milliseconds(value) if word in _TIMES else _number(value)) * parts
 
 
-def _route_value(found: dict[str, Any], word: str, rest: list[str]) -> bool:
+def _milliseconds(text: str) -> int:
+    """``100``, ``100ms`` or ``1s``."""
+    number = text[:-2] if text.endswith("ms") else text[:-1] if text.endswith("s") else text
+    return _number(number) * (1000 if text.endswith("s") and not text.endswith("ms") else 1)
+
+
+def _route_value(found: dict[str, Any], word: str, rest: list[str], names: Names) -> bool:
     """Take one of the words with one value; False when it is none."""
-    if word in ("table", "vrf"):
-        found["table"] = _known(rest.pop(0), _TABLES, "a routing table")
+    if word == "table":
+        found["table"] = _known(rest.pop(0), names.of(TABLES), "a routing table")
+    elif word == "vrf":
+        raise BadValue("lvs-agent does not support vrf in a route", "write table and the number of the VRF's table")
     elif word in ("metric", "priority", "preference"):
         found["metric"] = _number(rest.pop(0))
     elif word in ("tos", "dsfield"):
-        found["tos"] = _number(rest.pop(0))
+        found["tos"] = _known(rest.pop(0), names.of(DSFIELDS), "a TOS")
     elif word == "scope":
         found["scope"] = scope_number(rest.pop(0))
     elif word == "protocol":
-        found["protocol"] = _known(rest.pop(0), _PROTOCOLS, "a routing protocol")
+        found["protocol"] = _known(rest.pop(0), names.of(PROTOCOLS), "a routing protocol")
     elif word == "src":
         found["source"] = address.parse(rest.pop(0)).packed
     elif word == "to" or address.try_parse(word.partition("/")[0]) or word in ("default", "default6", "any", "all"):
         return False
     else:
-        raise BadValue(f"{word!r} in a virtual route is not supported by lvs-agent", "remove it")
+        raise BadValue(f"lvs-agent does not support {word} in a route", "remove it, or let ip(8) make the route")
     return True
+
+
+def _realms(text: str, names: Names) -> bytes:
+    """``[FROM/]TO`` as the kernel has both in one number."""
+    source, slash, destination = text.rpartition("/")
+    low, high = (_known(one, names.of(REALMS), "a realm") for one in (destination, source if slash else "0"))
+    return _U32.pack(high << 16 | low)
+
+
+_ROUTE_ATTRIBUTES: dict[str, Callable[[str, Names], tuple[int, bytes]]] = {
+    "realms": lambda value, names: (_RTA_FLOW, _realms(value, names)),
+    "expires": lambda value, names: (_RTA_EXPIRES, _u32(value)),
+    "pref": lambda value, names: (_RTA_PREF, bytes((_known(value, _ROUTER_PREFERENCES, "a preference"),))),
+    "ttl-propagate": lambda value, names: (_RTA_TTL_PROPAGATE, bytes((value not in ("0", "disabled"),))),
+}
+_IPV6_ONLY = ("expires", "pref")
 
 
 # ---- rules
 
 
-def rule(words: list[str]) -> RuleHolding:
+def rule(words: list[str], names: Names) -> RuleHolding:
     """One line of virtual_rules. Raises BadValue for what lvs-agent cannot do."""
     family = 6 if "inet6" in words else 0
     found: dict[str, Any] = {}
@@ -177,22 +233,29 @@ def rule(words: list[str]) -> RuleHolding:
         elif word == "l3mdev":
             attributes.append((_L3MDEV, b"\1"))
         else:
-            _rule_value(found, attributes, word, rest)
+            _rule_value(found, attributes, word, rest, names)
     return RuleHolding(family=family or 4, attributes=tuple(attributes), **found)
 
 
-def _rule_value(found: dict[str, Any], attributes: list[tuple[int, bytes]], word: str, rest: list[str]) -> None:
+def _rule_value(
+    found: dict[str, Any], attributes: list[tuple[int, bytes]], word: str, rest: list[str], names: Names
+) -> None:
     """Take one of the words with a value."""
     value = rest.pop(0) if rest else ""
     if word in _RULE_ATTRIBUTES:
         kind, pack = _RULE_ATTRIBUTES[word]
         attributes.append((kind, pack(value)))
-    elif word in ("table", "lookup"):
-        found["table"] = _known(value, _TABLES, "a routing table")
+    elif word in _RULE_NAMES:
+        field, kind_of_name, what = _RULE_NAMES[word]
+        found[field] = _known(value, names.of(kind_of_name), what)
+    elif word in ("suppress_ifgroup", "sup_group"):
+        attributes.append((_SUPPRESS_IFGROUP, _U32.pack(_known(value, names.of(GROUPS), "a group of interfaces"))))
+    elif word == "realms":
+        attributes.append((_FLOW, _realms(value, names)))
+    elif word == "type":
+        found["action"] = _known(value, _RULE_ACTIONS, "a type of rule")
     elif word in ("pref", "preference", "priority", "order"):
         found["priority"] = _number(value)
-    elif word in ("tos", "dsfield"):
-        found["tos"] = _number(value)
     elif word == "goto":
         found["action"] = _GOTO
         attributes.append((_GOTO_ATTR, _u32(value)))
@@ -202,7 +265,16 @@ def _rule_value(found: dict[str, Any], attributes: list[tuple[int, bytes]], word
         if slash:
             attributes.append((_FWMASK, _u32(mask)))
     else:
-        raise BadValue(f"{word!r} in a virtual rule is not supported by lvs-agent", "remove it")
+        raise BadValue(f"lvs-agent does not support {word} in a rule", "remove it, or let ip(8) make the rule")
+
+
+_RULE_NAMES = {
+    "table": ("table", TABLES, "a routing table"),
+    "lookup": ("table", TABLES, "a routing table"),
+    "tos": ("tos", DSFIELDS, "a TOS"),
+    "dsfield": ("tos", DSFIELDS, "a TOS"),
+    "protocol": ("protocol", PROTOCOLS, "a routing protocol"),
+}
 
 
 def _number(text: str) -> int:
@@ -235,5 +307,6 @@ _RULE_ATTRIBUTES: dict[str, tuple[int, Callable[[str], bytes]]] = {
     "ip_proto": (_IP_PROTO, lambda value: bytes((_known(value, _IP_PROTOCOLS, "a protocol"),))),
     "sport": (_SPORT, lambda value: _range("=HH", value)),
     "dport": (_DPORT, lambda value: _range("=HH", value)),
+    "tunnel-id": (_TUN_ID, lambda value: struct.pack("!Q", _number(value))),
     "uidrange": (_UID_RANGE, lambda value: _range("=II", value)),
 }

@@ -9,7 +9,7 @@ interface may have been away.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..kernel.route_messages import (
@@ -23,13 +23,12 @@ from ..kernel.route_messages import (
     RouteInfo,
     RuleInfo,
 )
-from .plan import Holding, InstancePlan, RouteHolding, RuleHolding
+from .plan import Holding, InstancePlan, Prefer, RouteHolding, RuleHolding, StaticPlan
 
 # linux/rtnetlink.h: what a route without a gateway, or to this host itself, has for scope in IPv4
 _SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 _LOCAL = 2
 _LINK_SCOPED = (1, 3, 4, 5)  # unicast, broadcast, anycast, multicast
-_PROTOCOL = 18  # RTPROT_KEEPALIVED
 
 Index = Mapping[str, int]
 
@@ -47,29 +46,50 @@ class Held:
     absent: tuple[str, ...] = ()
 
 
-def of_plan(plan: InstancePlan, index: Index) -> Held:
-    """What a master with this plan holds; ``index`` is interface name -> number."""
+def of_plan(plan: InstancePlan, index: Index, *, tracked: bool = False) -> Held:
+    """What a master with this plan holds; ``index`` is interface name -> number.
+
+    ``tracked``: only what is put back when somebody else removes it.
+    """
+    placed = [(interface_of(plan, one), one) for one in (*plan.vips, *plan.excluded)]
+    return _held(placed, plan.routes, plan.rules, index, tracked)
+
+
+def of_static(plan: StaticPlan, index: Index, *, tracked: bool = False) -> Held:
+    """What the host holds whoever is master, as ``of_plan``."""
+    return _held([(one.interface, one) for one in plan.addresses], plan.routes, plan.rules, index, tracked)
+
+
+def _held(
+    placed: Iterable[tuple[str, Holding]],
+    routes: Iterable[RouteHolding],
+    rules: Iterable[RuleHolding],
+    index: Index,
+    tracked: bool,
+) -> Held:
     absent: list[str] = []
     addresses: list[AddressInfo] = []
-    for holding in (*plan.vips, *plan.excluded):
-        name = interface_of(plan, holding)
+    for name, holding in placed:
+        if tracked and not holding.tracked:
+            continue
         if name in index:
             addresses.append(address_of(holding, index[name]))
         else:
             absent.append(name)
-    routes: list[RouteInfo] = []
-    for route in plan.routes:
+    found: list[RouteInfo] = []
+    for route in routes:
         missing = [hop.interface for hop in route.hops if hop.interface and hop.interface not in index]
-        if missing:
-            absent += missing
-        else:
-            routes.append(route_of(route, index))
-    rules = tuple(rule_of(rule) for rule in plan.rules)
-    return Held(tuple(addresses), tuple(routes), rules, tuple(dict.fromkeys(absent)))
+        absent += missing
+        if not missing and (route.tracked or not tracked):
+            found.append(route_of(route, index))
+    made = tuple(rule_of(rule) for rule in rules if rule.tracked or not tracked)
+    return Held(tuple(addresses), tuple(found), made, tuple(dict.fromkeys(absent)))
 
 
 def interface_of(plan: InstancePlan, holding: Holding) -> str:
     """The interface an address goes to."""
+    if holding.own_vmac:
+        return holding.own_vmac
     return plan.vmac.name if holding.on_vmac and plan.vmac is not None else holding.interface
 
 
@@ -120,6 +140,9 @@ def route_of(route: RouteHolding, index: Index) -> RouteInfo:
         route.tos,
         route.metrics,
         route.lock,
+        route.attributes,
+        append=route.prefer is Prefer.LAST,
+        add=route.prefer is Prefer.OTHERS,
     )
 
 
@@ -136,7 +159,7 @@ def rule_of(rule: RuleHolding) -> RuleInfo:
         rule.destination_prefixlen,
         rule.tos,
         rule.invert,
-        _PROTOCOL,
+        rule.protocol,
         rule.attributes,
     )
 

@@ -16,21 +16,27 @@ from ..kernel.route import Event, Overrun, RouteEvents, RouteSocket
 from .holdings import Held
 from .ip import text
 from .plan import Vmac
+from .settings import Need, Settings
 
 # Of a burst of events; the rest waits for the next turn of the loop.
 _MOST_DATAGRAMS = 256
 _LINK_LOCAL = b"\xfe\x80"
+_LINK_LOCAL_LENGTH = 64
+_LINK = 253  # RT_SCOPE_LINK
+_ON_BASE = {"arp_ignore": "1", "arp_announce": "2"}
 
 
 class Host:
     """A view that follows the kernel's events. ``lost`` counts how often events were lost and all was read again.
 
-    Opening and ``resync`` raise NetlinkError. Changes never raise: what the kernel refused is returned in words.
+    ``settings`` are those that something here needs to be other than they were. Opening and ``resync`` raise
+    NetlinkError. Changes never raise: what the kernel refused is returned in words.
     """
 
     def __init__(self, route: RouteSocket, events: RouteEvents) -> None:
         self._route = route
         self._events = events
+        self.settings = Settings(lambda former: None)
         self.links: dict[int, m.LinkInfo] = {}
         self.index: dict[str, int] = {}
         self.addresses: dict[tuple[int, bytes, int], m.AddressInfo] = {}
@@ -115,7 +121,7 @@ class Host:
                     self.addresses[address.key] = address
         for route in held.routes:
             with _told(problems):
-                self._route.replace_route(route)
+                self._route.add_route(route)
         for rule in held.rules:
             with _told(problems):
                 self._route.add_rule(rule)
@@ -143,13 +149,36 @@ class Host:
                     self.addresses.pop(address.key, None)
         return removed, problems
 
-    def make_vmac(self, vmac: Vmac, base: m.LinkInfo) -> list[str]:
+    def clear(self, addresses: Collection[tuple[int, bytes, int]]) -> tuple[list[m.AddressInfo], list[str]]:
+        """See that none of these addresses is there, all at once: those that were, and what the kernel refused."""
+        keys = set(addresses)
+        # the kernel's order: others of their networks first, so that it need not make one of them the first one
+        going = [one for one in reversed(self.addresses.values()) if one.key in keys]
+        problems: list[str] = []
+        with self._others_stay(going, problems), _told(problems):
+            for refused, why in self._route.delete_addresses(going):
+                problems.append(why)
+                going.remove(refused)
+        for one in going:
+            self.addresses.pop(one.key, None)
+        return going, problems
+
+    def make_vmac(self, vmac: Vmac) -> list[str]:
         """See that the virtual MAC interface is there and up; what was refused, in words. The view follows later.
 
         The base interface must neither answer ARP for what is on the virtual one, nor ask with it as the sender: both
         would tell the base's MAC.
         """
         problems: list[str] = []
+        base = self.link(vmac.base)
+        made = vmac.name in self.index
+        if base is None or (made and self.settings.has(vmac.name)):
+            return problems
+        with _told(problems):
+            least = [Need(sysctl.conf_key(base.name, name), value, True) for name, value in _ON_BASE.items()]
+            self.settings.need(vmac.name, *least)
+        if made:
+            return problems
         with _told(problems):
             self._route.add_macvlan(vmac.name, base.ifindex, vmac.mac)
             with contextlib.suppress(KernelError):
@@ -157,19 +186,33 @@ class Host:
                 sysctl.write(sysctl.conf_key(vmac.name, "addr_gen_mode", "ipv6"), "1")
             for name, value in (("accept_local", "1"), ("rp_filter", "0")):
                 sysctl.write(sysctl.conf_key(vmac.name, name), value)
-            for name, least in (("arp_ignore", 1), ("arp_announce", 2)):
-                key = sysctl.conf_key(base.name, name)
-                if int(sysctl.read(key)) < least:
-                    sysctl.write(key, str(least))
             self._route.set_up(require_interface(vmac.name))
         return problems
 
     def delete_vmac(self, vmac: Vmac) -> list[str]:
-        """See that it is not there."""
+        """See that it is not there, and the base interface as it was before."""
         problems: list[str] = []
         with _told(problems):
             if vmac.name in self.index:
                 self._route.delete_link(self.index[vmac.name])
+        return problems + self.settings.done(vmac.name)
+
+    def give_source(self, vmac: Vmac, source: bytes) -> list[str]:
+        """Let IPv6 adverts of a virtual MAC have the base interface's address: see that it is there, too."""
+        problems: list[str] = []
+        one = m.AddressInfo(self.index[vmac.name], source, _LINK_LOCAL_LENGTH, scope=_LINK, flags=m.IFA_F_NODAD)
+        if one.key not in self.addresses:
+            with _told(problems):
+                self._route.add_address(one)
+                self.addresses[one.key] = one
+        return problems
+
+    def need(self, owner: str, needs: Collection[Need]) -> list[str]:
+        """See that settings are so as long as the owner is not done with them; what was refused, in words."""
+        problems: list[str] = []
+        for one in needs:
+            with _told(problems):
+                self.settings.need(owner, one)
         return problems
 
     @contextlib.contextmanager

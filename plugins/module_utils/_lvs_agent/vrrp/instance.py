@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .packet import AUTH_NONE, ChecksumForm
+from .packet import AUTH_NONE, GROUP4, ChecksumForm
 
 SECOND = 1_000_000_000
 #: An interval's unit on the wire, hundredths of a second, in nanoseconds.
 CENTISECOND = SECOND // 100
 OWNER = 255
 #: Where adverts go without unicast_peer, packed (RFC 9568 section 5.1).
-GROUPS = {4: bytes((224, 0, 0, 18)), 16: bytes.fromhex("ff020000000000000000000000000012")}
+GROUPS = {4: GROUP4, 16: bytes.fromhex("ff020000000000000000000000000012")}
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Instance:
     ``source`` is the address adverts come from; it decides the family. ``addresses`` are those of
     ``virtual_ipaddress`` in the advert's order, without the excluded ones. ``priority`` is the configured one; what
     tracking makes of it is told to the machine. ``in_group``: a sync group has the last word before it is master.
+    ``accept_old_checksum``: an advert may have ChecksumForm.OLD_UNICAST, too.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Instance:
     auth_type: int = AUTH_NONE
     auth_data: bytes = field(default=bytes(8), repr=False)
     checksum_form: ChecksumForm = ChecksumForm.PSEUDO_HEADER
+    accept_old_checksum: bool = False
     nopreempt: bool = False
     preempt_delay: int = 0
     startup_delay: int = 0

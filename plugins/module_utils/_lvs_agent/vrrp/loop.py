@@ -36,6 +36,8 @@ from .possession import Possession
 from .probes import Probes
 from .reception import Reception
 from .runner import Runner
+from .settings import Former, Settings
+from .statics import Statics
 from .surroundings import Surroundings
 from .sync import Group
 from .transport import Port
@@ -86,9 +88,11 @@ class Loop:
         self._stall_told = -SECOND
         self.reception = Reception(self)
         self.possession = Possession(self)
+        self.statics = Statics(self)
         self.effects = Effects(self)
         self.surroundings = Surroundings(self)
         self.orders = Orders(self)
+        host.settings = Settings(self._borrowed)
         self.selector.register(channel, selectors.EVENT_READ, self.orders.read)
         self.selector.register(host, selectors.EVENT_READ, self.surroundings.read)
         self._epoll = self.selector.fileno()
@@ -126,15 +130,20 @@ class Loop:
             self.announcer.turn(now)
         if self.probes.due <= now:
             self.probes.turn(now)
+        if self.surroundings.debounce.due <= now:
+            self.surroundings.turn(now)
         for _step in range(min(_STEPS, len(self.work))):
             self.work.popleft()(self.clock())
         if now >= self._heartbeat:
             self._heartbeat = now + _HEARTBEAT_NS
             self.tell(messages.Heartbeat(now, self.channel.dropped))
             self.possession.try_again(now)
+            self.statics.keep(now)
             # what came into being within a second: next to nothing
             gc.collect()
         if self.stopping and not self.work and all(one.machine.state is State.INIT for one in self.runners):
+            self.statics.stop(now)
+            self.possession.restore(now)
             self.finished = True
 
     def _wait(self) -> None:
@@ -142,7 +151,7 @@ class Loop:
         if self.work:
             return
         due = self._heap[0][0] if self._heap else NEVER
-        due = min(due, self.announcer.due, self.probes.due, self._heartbeat)
+        due = min(due, self.announcer.due, self.probes.due, self.surroundings.debounce.due, self._heartbeat)
         left = min(due - self.clock(), _LONGEST_WAIT_NS)
         if left > 0:
             select.select([self._epoll], [], [], left / SECOND)
@@ -198,6 +207,9 @@ class Loop:
         if not self._writing and not self.channel.flush():
             self._writing = True
             self.selector.modify(self.channel, selectors.EVENT_READ | selectors.EVENT_WRITE, self.orders.read)
+
+    def _borrowed(self, former: Former) -> None:
+        self.tell(messages.Borrowed(tuple(former.items())))
 
     def flush(self) -> None:
         """Send what could not be sent at once."""

@@ -96,12 +96,15 @@ class Machine:
 
     # ---- events of the surroundings
 
-    def start(self, now: int, *, resume: bool = False) -> Sequence[Action]:
-        """Leave INIT (RFC 9568 section 6.4.1). ``resume``: the process before us was master a moment ago."""
+    def start(self, now: int, *, resume: bool = False, not_before: int = 0) -> Sequence[Action]:
+        """Leave INIT (RFC 9568 section 6.4.1). ``resume``: the process before us was master a moment ago.
+
+        ``not_before`` is when it may become master, as after the start-up delay.
+        """
         if self.state is not State.INIT:
             return _NOTHING
         self._stopping = self.held = False
-        self._listen_until = now + self.instance.startup_delay
+        self._listen_until = max(now + self.instance.startup_delay, not_before)
         if self._unfit():
             self.state = State.FAULT
             return self._armed([RemoveVips(), Transition(State.FAULT, self._fault_text())])

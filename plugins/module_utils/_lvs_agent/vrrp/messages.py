@@ -15,6 +15,9 @@ from typing import Protocol, Union
 from .actions import State
 from .plan import Identity, Plan, TrackKind
 
+#: An address of an interface: the interface's name, the packed address, the prefix length.
+Address = tuple[str, bytes, int]
+
 
 class ChannelClosed(Exception):
     """The other end is gone."""
@@ -36,10 +39,16 @@ class Resume:
 
 @dataclass(frozen=True)
 class Configure:
-    """Do this from now on; of what is done already only the differences are touched."""
+    """Do this from now on; of what is done already only the differences are touched.
+
+    ``leftovers`` are addresses that a process before may have left and the plan does not have: (interface, packed
+    address, prefix length). ``borrowed`` is what Borrowed said last.
+    """
 
     plan: Plan
     resume: tuple[Resume, ...] = ()
+    leftovers: tuple[Address, ...] = ()
+    borrowed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,13 @@ class Configured:
     changed: tuple[str, ...] = ()
     resumed: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """Settings that are changed as long as they are needed: (path below /proc/sys, value before); all of them."""
+
+    settings: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -236,6 +252,7 @@ class Status:
 FromVrrp = Union[
     Ready,
     Configured,
+    Borrowed,
     Transitioned,
     PriorityChanged,
     LowerPriorityAdvert,

@@ -21,6 +21,8 @@ ADVERTISEMENT = 1
 AUTH_NONE, AUTH_PASS, AUTH_AH = 0, 1, 2
 AUTH_BYTES = 8
 MAX_ADDRESSES = 255
+#: VRRP's multicast group in IPv4 (RFC 9568 section 5.1), packed.
+GROUP4 = bytes((224, 0, 0, 18))
 MAX_INTERVAL_CS = 0x0FFF
 
 _HEADER = struct.Struct("!BBBBHH")
@@ -31,10 +33,14 @@ _AUTH_TYPES = (AUTH_NONE, AUTH_PASS, AUTH_AH)
 
 
 class ChecksumForm(Enum):
-    """What version 3's checksum covers on IPv4. On receipt both are accepted, on IPv6 there is only the first."""
+    """What version 3's checksum covers on IPv4. On receipt the first two are accepted, on IPv6 there is only the first.
+
+    The third one is ``old_unicast_checksum``: the pseudo-header has VRRP's group even if the advert is for a peer.
+    """
 
     PSEUDO_HEADER = "pseudo-header"  # keepalived, FRR
     MESSAGE = "message"  # RFC 9568 section 5.2.8
+    OLD_UNICAST = "pseudo-header of the group"  # keepalived before 1.3.6
 
 
 class Advert(NamedTuple):
@@ -85,8 +91,10 @@ def encode(advert: Advert, form: ChecksumForm = ChecksumForm.PSEUDO_HEADER) -> b
     header = _HEADER.pack(kind, advert.vrid, advert.priority, count, timing, 0)
     body = b"".join(advert.addresses) + trailer
     covered = header + body
-    if len(advert.source) == 16 or (advert.version == 3 and form is ChecksumForm.PSEUDO_HEADER):
-        covered = pseudo_header(advert.source, advert.destination, PROTO_VRRP, len(covered)) + covered
+    if len(advert.source) == 16 or (advert.version == 3 and form is not ChecksumForm.MESSAGE):
+        old = len(advert.source) == 4 and form is ChecksumForm.OLD_UNICAST
+        destination = GROUP4 if old else advert.destination
+        covered = pseudo_header(advert.source, destination, PROTO_VRRP, len(covered)) + covered
     return header[:CHECKSUM_OFFSET] + _CHECKSUM.pack(checksum(covered)) + body
 
 
@@ -99,11 +107,12 @@ def patch_priority(message: bytearray, offset: int, unpatched: int, priority: in
     _CHECKSUM.pack_into(message, offset + CHECKSUM_OFFSET, with_word(unpatched, priority << 8))
 
 
-def decode(message: bytes, source: bytes, destination: bytes, ttl: int) -> Advert:
+def decode(message: bytes, source: bytes, destination: bytes, ttl: int, *, old: bool = False) -> Advert:
     """The advert in what follows the IP (or authentication) header; bytes behind it are ignored. Raises PacketError.
 
-    Checked is what every receiver must, whatever its configuration: version, type, length, checksum, and that VRID
-    and version 3's interval are not 0. The rest is for who knows the instance (``receive``).
+    ``old``: its checksum may be ChecksumForm.OLD_UNICAST, too. Checked is what every receiver must, whatever its
+    configuration: version, type, length, checksum, and that VRID and version 3's interval are not 0. The rest is for
+    who knows the instance (``receive``).
     """
     if len(message) < _HEADER.size:
         raise PacketError(Reason.PACKET_LENGTH, f"{len(message)} bytes are no VRRP header", source)
@@ -119,7 +128,9 @@ def decode(message: bytes, source: bytes, destination: bytes, ttl: int) -> Adver
         raise PacketError(
             Reason.PACKET_LENGTH, f"{len(message)} bytes, {count} addresses need {length}", source
         )
-    _verify(message[:length], version, source, destination, check)
+    destinations = (destination, GROUP4) if old else (destination,)
+    if not _adds_up(message[:length], version, source, destinations):
+        raise PacketError(Reason.CHECKSUM, f"checksum 0x{check:04x} of an advert from {text(source)} is wrong", source)
     if not vrid:
         raise PacketError(Reason.VRID, "VRID 0", source)
     end = _HEADER.size + count * size
@@ -138,12 +149,11 @@ def decode(message: bytes, source: bytes, destination: bytes, ttl: int) -> Adver
     )
 
 
-def _verify(message: bytes, version: int, source: bytes, destination: bytes, check: int) -> None:
-    """Raise PacketError unless the checksum is right in one of the forms its version and family may have."""
+def _adds_up(message: bytes, version: int, source: bytes, destinations: tuple[bytes, ...]) -> bool:
+    """Whether the checksum is right in one of the forms its version and family may have."""
     forms = [b""]
-    if len(source) == 16 or version == 3:
-        forms = [pseudo_header(source, destination, PROTO_VRRP, len(message))]
-        if len(source) == 4:
-            forms.append(b"")
-    if not any(checksum(form + message) == 0 for form in forms):
-        raise PacketError(Reason.CHECKSUM, f"checksum 0x{check:04x} of an advert from {text(source)} is wrong", source)
+    if len(source) == 16:
+        forms = [pseudo_header(source, destinations[0], PROTO_VRRP, len(message))]
+    elif version == 3:
+        forms += [pseudo_header(source, destination, PROTO_VRRP, len(message)) for destination in destinations]
+    return any(checksum(form + message) == 0 for form in forms)

@@ -59,7 +59,8 @@ class Holding:
 
     ``scope`` is the kernel's number (rtnetlink(7)). ``broadcast`` and ``peer`` are packed, b"" without one;
     ``preferred_lft`` is seconds, None for ever. ``tracked``: put back when somebody else removes it (``no_track`` not
-    given). ``on_vmac``: on the instance's virtual MAC interface instead of ``interface``.
+    given). ``on_vmac``: on the instance's virtual MAC interface instead of ``interface``. ``own_vmac``: on one of this
+    name, which is made for it on ``interface`` (``use_vmac_addr``).
     """
 
     interface: str
@@ -76,6 +77,7 @@ class Holding:
     preferred_lft: int | None = None
     tracked: bool = True
     on_vmac: bool = False
+    own_vmac: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,20 @@ class Hop:
     onlink: bool = False
 
 
+class Prefer(Enum):
+    """Which of several routes to one place counts: this one, another one, or this one where there is no other."""
+
+    FIRST = "prepend"
+    LAST = "append"
+    OTHERS = "add"
+
+
 @dataclass(frozen=True)
 class RouteHolding:
     """A line of ``virtual_routes``; ``kind`` is the kernel's route type, ``destination`` b"" means default.
 
-    ``metrics`` are (RTAX number, value) pairs of linux/rtnetlink.h, ``lock`` the bits of those that are locked.
+    ``metrics`` are (RTAX number, value) pairs of linux/rtnetlink.h, ``lock`` the bits of those that are locked;
+    ``attributes`` are (RTA number, packed value) pairs.
     """
 
     family: int
@@ -106,8 +117,10 @@ class RouteHolding:
     source: bytes = b""
     metric: int = 0
     tos: int = 0
-    metrics: tuple[tuple[int, int], ...] = ()
+    metrics: tuple[tuple[int, int | bytes], ...] = ()
     lock: int = 0
+    attributes: tuple[tuple[int, bytes], ...] = ()
+    prefer: Prefer = Prefer.FIRST
     tracked: bool = True
 
 
@@ -128,17 +141,49 @@ class RuleHolding:
     destination_prefixlen: int = 0
     tos: int = 0
     invert: bool = False
+    protocol: int = 18
     attributes: tuple[tuple[int, bytes], ...] = ()
     tracked: bool = True
 
 
 @dataclass(frozen=True)
 class Vmac:
-    """``use_vmac``: the macvlan to make on ``interface``; ``mac`` is six bytes."""
+    """``use_vmac`` and ``use_vmac_addr``: a macvlan to make on ``base``; ``mac`` is six bytes."""
 
     name: str
     mac: bytes
     xmit_base: bool = False
+    base: str = ""
+
+
+@dataclass(frozen=True)
+class StaticPlan:
+    """``static_ipaddress``, ``static_routes`` and ``static_rules``: what this host keeps, whoever is master.
+
+    ``watchers`` are (what has a ``track_group``, the names of the instances that are at fault while it is not there).
+    """
+
+    addresses: tuple[Holding, ...] = ()
+    routes: tuple[RouteHolding, ...] = ()
+    rules: tuple[RuleHolding, ...] = ()
+    watchers: tuple[tuple[Holding | RouteHolding | RuleHolding, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class GarpGroup:
+    """One ``garp_group``: interfaces that share nanoseconds between two announcements; None is the global one."""
+
+    interfaces: tuple[str, ...]
+    garp_interval: int | None = None
+    gna_interval: int | None = None
+
+
+class LinkDelay(NamedTuple):
+    """One of ``interface_up_down_delays``: nanoseconds until a change of the link counts."""
+
+    interface: str
+    down: int
+    up: int
 
 
 @dataclass(frozen=True)
@@ -167,7 +212,9 @@ class InstancePlan:
     ``instance.source`` is b"" when the address of the adverts is the interface's own: the process looks it up
     (IPv6: the link-local one). ``instance.priority`` is what tracking starts from. ``fixed_source``:
     ``track_src_ip``, or an address that was written down must exist. ``track_primary``: its own interface's link
-    counts.
+    counts. ``garp_extra_if`` is nanoseconds between announcements of what is on other interfaces than ``interface``,
+    0 for none: of what is on virtual MACs, or with ``garp_extra_all`` of everything. ``more_vmacs`` are those of single
+    addresses.
     """
 
     instance: Instance
@@ -181,8 +228,11 @@ class InstancePlan:
     track_source: bool = False
     track_primary: bool = True
     promote_secondaries: bool = False
+    garp_extra_if: int = 0
+    garp_extra_all: bool = False
     no_peer_fault: bool = False
     vmac: Vmac | None = None
+    more_vmacs: tuple[Vmac, ...] = ()
     notify: NotifyWords = field(default_factory=NotifyWords)
 
     @property
@@ -194,6 +244,11 @@ class InstancePlan:
     def unicast(self) -> bool:
         """Whether adverts go to peers."""
         return bool(self.instance.unicast_peers)
+
+    @property
+    def vmacs(self) -> tuple[Vmac, ...]:
+        """All its virtual MAC interfaces."""
+        return (*((self.vmac,) if self.vmac is not None else ()), *self.more_vmacs)
 
     @property
     def wire(self) -> str:
@@ -226,7 +281,8 @@ class Plan:
     """Everything a VRRP process does, and how it runs.
 
     ``garp_interval`` and ``gna_interval`` are nanoseconds between two gratuitous ARPs, or neighbour adverts, on one
-    interface. ``rlimit_rttime_us`` is 0 for no limit, ``cpus`` empty for any.
+    interface that is in none of the ``garp_groups``. ``rlimit_rttime_us`` is 0 for no limit, ``cpus`` empty for any.
+    ``after_boot`` is nanoseconds since the host's boot (CLOCK_BOOTTIME) before which no instance becomes master.
     """
 
     instances: tuple[InstancePlan, ...] = ()
@@ -237,3 +293,8 @@ class Plan:
     rlimit_rttime_us: int = 0
     cpus: tuple[int, ...] = ()
     log_unknown_vrids: bool = False
+    static: StaticPlan = field(default_factory=StaticPlan)
+    garp_groups: tuple[GarpGroup, ...] = ()
+    link_delays: tuple[LinkDelay, ...] = ()
+    after_boot: int = 0
+    disable_local_igmp: bool = False

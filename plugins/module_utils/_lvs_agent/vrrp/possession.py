@@ -6,23 +6,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..kernel import announce, sysctl
 from ..kernel.errors import KernelError
-from . import holdings
+from . import holdings, messages
 from .alarms import NEVER
 from .announcer import Frame
 from .host import shown
 from .ip import text
+from .plan import InstancePlan
 from .runner import Runner
+from .settings import IGMP_REPORTS, Need
 
 if TYPE_CHECKING:
     from .loop import Loop
 
 # of what the kernel refused at once
 _MOST_TOLD = 3
+# of what was left over
+_MOST_SHOWN = 20
+# who needs what is for the whole process; no instance can have this name
+_PROCESS = ""
 
 
 class Possession:
@@ -73,13 +79,31 @@ class Possession:
         self._loop.announcer.add(runner, self._frames(runner), repeat, now)
         self._loop.announcer.turn(now)
 
-    def _frames(self, runner: Runner) -> list[Frame]:
+    def announce_more(self, now: int) -> None:
+        """``garp_extra_if``: what is elsewhere than the adverts, so that switches go on knowing where."""
+        for runner in self._loop.runners:
+            plan = runner.plan
+            if not plan.garp_extra_if or runner.held is None:
+                runner.extra_at = NEVER
+            elif runner.extra_at == NEVER:
+                runner.extra_at = now + plan.garp_extra_if
+            elif runner.extra_at <= now:
+                runner.extra_at = now + plan.garp_extra_if
+                vmacs = [vmac.name for vmac in plan.vmacs if vmac.name != plan.wire]
+                names = [name for name in self._loop.host.index if name != plan.wire]
+                self._loop.announcer.add_more(
+                    runner, self._frames(runner, names if plan.garp_extra_all else vmacs), now
+                )
+
+    def _frames(self, runner: Runner, interfaces: Collection[str] | None = None) -> list[Frame]:
         """A frame for each address it holds on an interface that has ARP or neighbour discovery."""
         frames: list[Frame] = []
         routers: dict[int, bool] = {}
         for address in runner.held.addresses if runner.held is not None else ():
             link = self._loop.host.links.get(address.ifindex)
             if link is None or not link.ethernet or len(link.mac) != 6:
+                continue
+            if interfaces is not None and link.name not in interfaces:
                 continue
             ipv6 = len(address.address) == 16
             if ipv6 and address.ifindex not in routers:
@@ -103,9 +127,9 @@ class Possession:
     def repair(self, runner: Runner, now: int) -> None:
         """Put back at once what somebody else removed; against somebody who goes on removing it, every 10 s."""
         wanted = holdings.of_plan(runner.plan, self._loop.host.index)
-        tracked = self._tracked_only(runner, wanted)
+        tracked = holdings.of_plan(runner.plan, self._loop.host.index, tracked=True)
         absent = holdings.missing(tracked, self._loop.host.addresses.keys())
-        if not absent and not (wanted.routes or wanted.rules):
+        if not absent and not (tracked.routes or tracked.rules):
             runner.held = wanted
             return
         if absent and not runner.repairs.allowed(now):
@@ -124,22 +148,53 @@ class Possession:
             self._loop.remark(logging.WARNING, runner.name, f"put back what somebody else removed: {what}", now)
             self.announce(runner, runner.plan.instance.garp_master_repeat, now)
 
+    def prepare(self, runner: Runner, now: int) -> None:
+        """``promote_secondaries``: other addresses of a network stay when its first one goes, whoever removes it."""
+        plan = runner.plan
+        names = {plan.interface, *(holdings.interface_of(plan, one) for one in (*plan.vips, *plan.excluded))}
+        needs = [Need(sysctl.conf_key(name, "promote_secondaries"), "1") for name in sorted(names)]
+        self._loop.host.settings.done(runner.name)
+        if plan.promote_secondaries:
+            self.kernel_refused(runner, self._loop.host.need(runner.name, needs), now)
+
+    def clear(self, addresses: Collection[messages.Address], plans: Iterable[InstancePlan], now: int) -> None:
+        """Remove what a run before has left, all at once: these addresses, and those of instances that begin anew."""
+        index = self._loop.host.index
+        keys = {(index[name], address, length) for name, address, length in addresses if name in index}
+        for plan in plans:
+            keys.update(address.key for address in holdings.of_plan(plan, index).addresses)
+        removed, problems = self._loop.host.clear(keys)
+        if removed:
+            shown_ones = ", ".join(map(shown, removed[:_MOST_SHOWN]))
+            more = f" and {len(removed) - _MOST_SHOWN} more" if len(removed) > _MOST_SHOWN else ""
+            self._loop.remark(logging.INFO, "", f"removed what was left over here: {shown_ones}{more}", now)
+        for problem in problems[:_MOST_TOLD]:
+            self._loop.remark(logging.WARNING, "", problem, now)
+
+    def restore(self, now: int) -> None:
+        """A planned stop: settings are what they were before."""
+        for owner in (_PROCESS, *(runner.name for runner in self._loop.runners)):
+            for problem in self._loop.host.settings.done(owner):
+                self._loop.remark(logging.WARNING, "", problem, now)
+
+    def settle(self, disable_local_igmp: bool, now: int) -> None:
+        """A configuration is at work: settings that nothing needs any more are what they were before."""
+        problems: list[str] = []
+        if disable_local_igmp:
+            problems += self._loop.host.need(_PROCESS, [Need(IGMP_REPORTS, "0")])
+        else:
+            problems += self._loop.host.settings.done(_PROCESS)
+        for problem in [*problems, *self._loop.host.settings.settle()]:
+            self._loop.remark(logging.WARNING, "", problem, now)
+
     def try_again(self, now: int) -> None:
         """What the kernel refused may be possible now, and no event tells."""
+        self.announce_more(now)
         for runner in list(self._loop.runners):
             if runner.port is None:
                 self._loop.surroundings.refresh(runner, now)
             if runner.serving and runner.held is not None and runner.repair_at == NEVER and self.missing(runner):
                 self.repair(runner, now)
-
-    def _tracked_only(self, runner: Runner, wanted: holdings.Held) -> holdings.Held:
-        """Without what has ``no_track``."""
-        plan = runner.plan
-        free = {one.address for one in (*plan.vips, *plan.excluded) if not one.tracked}
-        if not free:
-            return wanted
-        kept = tuple(one for one in wanted.addresses if one.address not in free)
-        return holdings.Held(kept, wanted.routes, wanted.rules, wanted.absent)
 
     def missing(self, runner: Runner) -> list[str]:
         """Which of its addresses are not there, for people."""

@@ -63,7 +63,8 @@ class Receiver:
         if signed:
             unicast = bool(instance.unicast_peers)
             message = ah.verify(datagram, instance.auth_data, self._sequence, unicast=unicast)
-        advert = decode(message, datagram.source, datagram.destination, datagram.ttl)
+        old = instance.accept_old_checksum
+        advert = decode(message, datagram.source, datagram.destination, datagram.ttl, old=old)
         self._check_instance(advert)
         return advert
 

@@ -31,15 +31,20 @@ class Reconfiguration:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._told: dict[str, list[str]] = {}
+        self._after_boot = 0
 
     def begin(self, message: Configure, now: int) -> None:
         """Queue the steps."""
         loop, plan = self._loop, message.plan
+        self._after_boot = plan.after_boot
         loop.work.clear()
         self._told = {"added": [], "removed": [], "changed": [], "resumed": [], "problems": []}
-        loop.announcer.garp_interval, loop.announcer.gna_interval = plan.garp_interval, plan.gna_interval
+        loop.announcer.configure(plan.garp_interval, plan.gna_interval, plan.garp_groups)
+        loop.surroundings.configure(plan.link_delays)
+        loop.host.settings.adopt(dict(message.borrowed))
         loop.reception.log_unknown_vrids = plan.log_unknown_vrids
-        if any(one.routes or one.rules for one in plan.instances):
+        static = plan.static
+        if static.routes or static.rules or any(one.routes or one.rules for one in plan.instances):
             loop.host.watch_routes()
         for problem in loop.apply_scheduling(plan):
             loop.remark(logging.WARNING, "", problem, now)
@@ -47,6 +52,9 @@ class Reconfiguration:
         alive = {one.identity: one.alive_ns for one in message.resume}
         tracks = {name: group.tracks for group in plan.groups for name in group.members}
         running = {one.plan.identity: one for one in loop.runners}
+        begin = [one for one in plan.instances if one.identity not in running and not _resumes(one, alive, now)]
+        loop.possession.clear(message.leftovers, begin, now)
+        loop.statics.change(plan.static, now)
         loop.groups = []
         for runner in loop.runners:
             runner.group = None
@@ -88,16 +96,20 @@ class Reconfiguration:
             if machine.state is State.MASTER:
                 # as keepalived does: the backups hear the old one for the last time, just before the change
                 loop.effects.perform(runner, [SendAdvert(machine.priority)], now)
-            signed = runner.signed
+            signed, wire, vmacs = runner.signed, runner.plan.wire, runner.plan.vmacs
             # an address of its own that is in the file now, or the interface's again
             source = plan.instance.source or (runner.source if not runner.plan.instance.source else b"")
             runner.renew(plan, source)
-            if signed != runner.signed:
+            if (signed, wire) != (runner.signed, plan.wire):
                 loop.ports.detach(runner)
             if runner.serving:
                 former = runner.held or holdings.Held()
                 runner.held = holdings.of_plan(plan, loop.host.index)
                 loop.possession.let_go(runner, holdings.no_longer(former, runner.held), now)
+            for vmac in vmacs:
+                if vmac not in plan.vmacs:
+                    loop.possession.kernel_refused(runner, loop.host.delete_vmac(vmac), now)
+            loop.possession.prepare(runner, now)
             instance = replace(plan.instance, source=source or machine.instance.source)
             priority = loop.surroundings.effective(runner).priority
             loop.effects.perform(runner, machine.reload(now, instance, priority), now)
@@ -112,16 +124,19 @@ class Reconfiguration:
         runner.group_tracks = group_tracks
         loop.runners.append(runner)
         loop.surroundings.refresh(runner, now)
-        away = now - alive[plan.identity] if plan.identity in alive else None
-        resume = away is not None and away < _RESUME_WITHIN_ADVERTS * plan.instance.advert_int
-        if away is not None and not resume:
-            what = f"was master, but {away / 1e9:.3f} s ago: starting as a backup"
+        loop.possession.prepare(runner, now)
+        resume = _resumes(plan, alive, now)
+        if plan.identity in alive and not resume:
+            away = (now - alive[plan.identity]) / 1e9
+            what = f"was master, but {away:.3f} s ago: starting as a backup"
             loop.remark(logging.INFO, runner.name, what, now)
         if resume:
             # what the process before us added is there; it is ours
             runner.held = holdings.of_plan(plan, loop.host.index)
             self._told["resumed"].append(runner.name)
-        loop.effects.perform(runner, runner.machine.start(now, resume=resume), now)
+        # the boot is no reason to wait for who was master a moment ago
+        booted = now + max(0, self._after_boot - time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        loop.effects.perform(runner, runner.machine.start(now, resume=resume, not_before=booted), now)
         self._told["added"].append(runner.name)
         self._told["problems"] += [f"{runner.name}: {fault}" for fault in sorted(runner.machine.faults)]
 
@@ -135,5 +150,12 @@ class Reconfiguration:
                 member.group = group
             loop.groups.append(group)
             loop.effects.settle(group, now)
+        loop.possession.settle(plan.disable_local_igmp, now)
         loop.tell(Configured(**{key: tuple(names) for key, names in self._told.items()}))
         loop.configured()
+
+
+def _resumes(plan: InstancePlan, alive: dict[Identity, int], now: int) -> bool:
+    """Whether it was master a moment ago."""
+    away = now - alive[plan.identity] if plan.identity in alive else None
+    return away is not None and away < _RESUME_WITHIN_ADVERTS * plan.instance.advert_int

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from . import ah
 from .actions import State
 from .alarms import NEVER
+from .debounce import Running
 from .holdings import Held
-from .host import Host
 from .ip import text
 from .machine import Machine
 from .messages import InstanceStatus, TrackResult
@@ -20,13 +20,10 @@ from .packet import AUTH_AH
 from .plan import InstancePlan, Track, TrackKind
 from .priority import Tracked, TrackedFile
 from .receive import Receiver
+from .repairs import Repairs
 from .sync import Group
 from .transmit import Transmitter
 from .transport import Port
-
-# Of repairs: a span, and how many are made in it.
-_WINDOW_NS = 10_000_000_000
-_MOST_REPAIRS = 20
 
 Results = Mapping[tuple[TrackKind, str], TrackResult]
 
@@ -41,32 +38,13 @@ class Edge:
     kernel_errors: int = 0
 
 
-class Repairs:
-    """How often something may be put back: many times at once, but not for ever against somebody who removes it."""
-
-    def __init__(self) -> None:
-        self._window_ns = -_WINDOW_NS
-        self._count = 0
-
-    def allowed(self, now: int) -> bool:
-        """Whether to put it back now; at most 20 times in 10 s."""
-        if now - self._window_ns >= _WINDOW_NS:
-            self._window_ns, self._count = now, 0
-        self._count += 1
-        return self._count <= _MOST_REPAIRS
-
-    @property
-    def resumes_ns(self) -> int:
-        """When the next one is allowed."""
-        return self._window_ns + _WINDOW_NS
-
-
 class Runner:
     """Read its attributes; the loop changes them.
 
     ``source`` is the packed address of its adverts, b"" while there is none. ``held`` is what it holds, None when
     nothing. ``last_state`` is the one that was told last. ``scheduled`` is its earliest entry in the loop's heap.
-    ``gone``: no longer configured. ``failing`` is what was told last of what does not work, by what is being done.
+    ``extra_at`` is when ``garp_extra_if`` is due. ``gone``: no longer configured. ``failing`` is what was told last of
+    what does not work, by what is being done.
     """
 
     def __init__(self, plan: InstancePlan, sequence: int, now: int) -> None:
@@ -83,6 +61,7 @@ class Runner:
         self.edge = Edge()
         self.repairs = Repairs()
         self.repair_at = NEVER
+        self.extra_at = NEVER
         self.since_ns = now
         self.cause = ""
         self.last_state = State.INIT
@@ -115,13 +94,12 @@ class Runner:
         self.transmitter = Transmitter(instance, self._sequence)
         self.receiver = Receiver(instance, self._sequence)
 
-    def tracked(self, results: Results, host: Host) -> Iterable[Tracked | TrackedFile]:
-        """Everything that it and its group track, and how it is."""
+    def tracked(self, results: Results, running: Running) -> Iterable[Tracked | TrackedFile]:
+        """Everything that it and its group track, and how it is; ``running`` is asked for interfaces."""
         for track in (*self.plan.tracks, *self.group_tracks):
             shown = f"{track.kind.value} {track.name}"
             if track.kind is TrackKind.INTERFACE:
-                link = host.link(track.name)
-                yield Tracked(shown, link is not None and link.running, track.weight, track.reverse)
+                yield Tracked(shown, running(track.name), track.weight, track.reverse)
                 continue
             result = results.get((track.kind, track.name))
             if track.kind is TrackKind.FILE:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from ..kernel import route_messages as m
 from ..kernel.netlink import NetlinkError
 from . import actions as a
 from . import messages
+from .debounce import Debounce
 from .ip import text
+from .plan import LinkDelay
 from .priority import Effective, effective
 from .runner import Runner
 
@@ -30,6 +33,7 @@ class Surroundings:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self.vips: set[bytes] = set()
+        self.debounce = Debounce()
 
     def read(self, now: int) -> None:
         """What the kernel tells: see whom it concerns."""
@@ -42,6 +46,8 @@ class Surroundings:
         if lost:
             self._loop.remark(logging.WARNING, "", "the kernel dropped events; everything was read again", now)
         links = lost or any(event.link is not None for event in events)
+        if links:
+            self.debounce.look(self._carrier, now)
         for event in events:
             if event.link is not None:
                 self._loop.announcer.close_wire(event.link.name)
@@ -53,6 +59,26 @@ class Surroundings:
         routes = any(event.kind in (m.RTM_DELROUTE, m.RTM_DELRULE) for event in events)
         if links or gone or routes:
             self._loop.possession.look_for_losses(gone, routes, links, now)
+        if links or self._loop.statics.concerned(gone, routes):
+            self._loop.statics.keep(now, links=links)
+
+    def configure(self, delays: Iterable[LinkDelay]) -> None:
+        """``interface_up_down_delays``."""
+        self.debounce.configure(delays, self._carrier)
+
+    def turn(self, now: int) -> None:
+        """A link has been down, or up, for long enough."""
+        if self.debounce.turn(now):
+            for runner in list(self._loop.runners):
+                self.refresh(runner, now)
+
+    def running(self, name: str) -> bool:
+        """Whether an interface counts as up."""
+        return self.debounce.counts(name, self._carrier(name))
+
+    def _carrier(self, name: str) -> bool:
+        link = self._loop.host.link(name)
+        return link is not None and link.running
 
     def refresh(self, runner: Runner, now: int) -> None:
         """Look at what an instance depends on: its interface, its source, what it tracks."""
@@ -70,15 +96,14 @@ class Surroundings:
 
     def effective(self, runner: Runner) -> Effective:
         """Its priority and faults as everything is now."""
-        found = effective(runner.plan.instance.priority, runner.tracked(self._loop.results, self._loop.host))
+        found = effective(runner.plan.instance.priority, runner.tracked(self._loop.results, self.running))
         return Effective(found.priority, found.faults | self._own_faults(runner))
 
     def _resolve(self, runner: Runner, now: int) -> None:
         """Its port and the address its adverts come from, as they are now."""
         plan = runner.plan
-        base = self._loop.host.link(plan.interface)
-        if plan.vmac is not None and base is not None and plan.vmac.name not in self._loop.host.index:
-            self._loop.possession.kernel_refused(runner, self._loop.host.make_vmac(plan.vmac, base), now)
+        for vmac in plan.vmacs:
+            self._loop.possession.kernel_refused(runner, self._loop.host.make_vmac(vmac), now)
         link = self._loop.host.link(plan.wire)
         if link is not None and (runner.port is None or runner.port.ifindex != link.ifindex):
             try:
@@ -89,6 +114,8 @@ class Surroundings:
         if not source:
             vips = {one.address for one in (*plan.vips, *plan.excluded)}
             source = self._loop.host.first_address(plan.interface, plan.family, vips)
+        if source and link is not None and plan.vmac is not None and plan.family == 6 and plan.wire == plan.vmac.name:
+            self._loop.possession.kernel_refused(runner, self._loop.host.give_source(plan.vmac, source), now)
         if source == runner.source:
             return
         if not source:
@@ -106,7 +133,7 @@ class Surroundings:
         link = self._loop.host.link(plan.interface)
         if link is None:
             return {f"there is no interface {plan.interface}"}
-        if plan.track_primary and not link.running:
+        if plan.track_primary and not self.running(plan.interface):
             faults.add(f"interface {plan.interface} is down")
         if runner.port is None:
             faults.add(f"there is no socket for adverts on {plan.wire}")
@@ -117,4 +144,4 @@ class Surroundings:
             faults.add(f"this host does not have {text(plan.instance.source)}")
         if plan.no_peer_fault:
             faults.add("there is no unicast_peer")
-        return faults
+        return faults | self._loop.statics.faults(runner.name)
