@@ -19,6 +19,8 @@ from .plan import SyncDaemonPlan
 
 _log = logging.getLogger(__name__)
 
+_LEAST_OF_BACKUP = 1024  # bytes of a message that a backup must be ready for
+
 
 class Kernel(Protocol):
     """The kernel: :class:`..kernel.ipvs.Ipvs`, or a model of it."""
@@ -67,12 +69,20 @@ def _is(running: Daemon, want: Daemon) -> bool:
     """What is left to the kernel is whatever the kernel chose."""
     said = [
         (running.mcast_ifn, want.mcast_ifn),
-        (running.sync_maxlen, want.sync_maxlen),
+        (running.sync_maxlen, _maxlen(want)),
         (running.mcast_group, want.mcast_group),
         (running.mcast_port, want.mcast_port),
         (running.mcast_ttl, want.mcast_ttl),
     ]
     return running.sync_id == want.sync_id and all(one == other for one, other in said if other)
+
+
+def _maxlen(want: Daemon) -> int:
+    """What the kernel makes of it (start_sync_thread in ip_vs_sync.c)."""
+    if not want.sync_maxlen:
+        return 0
+    headers = 48 if ":" in want.mcast_group else 28
+    return min(max(want.sync_maxlen, _LEAST_OF_BACKUP if want.state == STATE_BACKUP else 1), 65535 - headers)
 
 
 class SyncDaemons:
