@@ -177,10 +177,10 @@ def test_an_outcome_that_comes_by_another_way(world: World) -> None:
     world.run(1)
     attempt = world.attempts[0]
     attempt.outcome = Outcome(True, "exit status 5", 3)
-    world.tools.look(attempt)  # type: ignore[arg-type]
+    world.tools.look(attempt)
     assert world.news == [(1, 1, True, "exit status 5")]
     # once is enough
-    world.tools.look(attempt)  # type: ignore[arg-type]
+    world.tools.look(attempt)
     assert len(world.news) == 1
 
 
@@ -325,8 +325,8 @@ def test_suspended_services_are_not_checked(world: World) -> None:
 
 def test_the_limit_of_descriptors(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[tuple[int, int]] = []
-    monkeypatch.setattr(module.resource, "getrlimit", lambda _what: (1024, 524288))
-    monkeypatch.setattr(module.resource, "setrlimit", lambda _what, both: limits.append(both))
+    monkeypatch.setattr("resource.getrlimit", lambda _what: (1024, 524288))
+    monkeypatch.setattr("resource.setrlimit", lambda _what, both: limits.append(both))
     few = world.another()
     assert limits == [(65536, 524288)]
     few.close()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -54,7 +55,7 @@ def story(timing: Timing, results: str, verdict: Verdict | None = None) -> str:
         ({"rise": 2, "fall": 3, "alpha": True}, "+-+--+---++", "U6 u1 u6 u1 u1 u6 u1 u1 D6 d6 U6"),
     ],
 )
-def test_stories(words: dict[str, int], results: str, told: str) -> None:
+def test_stories(words: dict[str, Any], results: str, told: str) -> None:
     assert story(replace(TIMING, **words), results) == told
 
 

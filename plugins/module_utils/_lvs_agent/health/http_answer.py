@@ -70,7 +70,8 @@ class Answer:
             if self._raw is not None:
                 self._raw.update(data)
             self._take(self._chunks.feed(data))
-            self.done = self.done or self._chunks.done
+            if self._chunks.done:
+                self.done = True
         else:
             self._take_plain(data)
 

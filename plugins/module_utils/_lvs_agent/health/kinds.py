@@ -26,8 +26,12 @@ _KINDS = {
 }
 
 
+def maker(check: Check) -> Maker:
+    """What makes an attempt of such a check."""
+    return _maker(type(check).__name__)
+
+
 @lru_cache(maxsize=len(_KINDS))
-def maker(kind: type[Check]) -> Maker:
-    """What makes an attempt of a check of this class."""
-    module, name = _KINDS[kind.__name__]
+def _maker(kind: str) -> Maker:
+    module, name = _KINDS[kind]
     return cast(Maker, getattr(import_module(f".{module}", __package__), name))
