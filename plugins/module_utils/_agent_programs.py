@@ -14,11 +14,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from . import _agent_bundle
 
 CURRENT = "current"
 _SECONDS = 120
+_TRIAL_SECONDS = 20
+_TRIAL_INSTANCE = "lvs_agent_is_tried_out"
+_TRIAL = f"""
+vrrp_instance {_TRIAL_INSTANCE} {{
+    interface nowhere
+    virtual_router_id 1
+    virtual_ipaddress {{
+        192.0.2.1
+    }}
+}}
+"""
 _COMPILE = "import compileall, sys; sys.exit(not compileall.compile_dir(sys.argv[1], quiet=1))"
 
 
@@ -112,6 +124,44 @@ class Programs:
         if configuration and os.path.exists(configuration):
             _run([program, "run", "--check-only", "--file", configuration])
 
+    def try_out(self, name: str) -> None:
+        """Run it for a moment, in a network of its own, where it cannot touch anything. Raises BadProgram."""
+        folder = tempfile.mkdtemp(prefix="lvs-agent.")
+        socket = os.path.join(folder, "control.sock")
+        try:
+            configuration = os.path.join(folder, "keepalived.conf")
+            with open(configuration, "w", encoding="utf-8") as file:
+                file.write(_TRIAL)
+            run = ["run", "--file", configuration, "--runtime-dir", folder, "--no-history"]
+            command = ["unshare", "--net", os.path.join(self.directory(name), "lvs-agent"), *run]
+            with open(os.path.join(folder, "log"), "w+", encoding="utf-8") as log, subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
+            ) as process:
+                try:
+                    answered = self._answers(name, socket, process)
+                finally:
+                    process.terminate()
+                    ended = _ended(process)
+                if not answered or ended:
+                    log.seek(0)
+                    words = log.read().strip()[-2000:]
+                    raise BadProgram(f"{name} does not run: tried out, it {_how(answered, ended)}: {words}")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _answers(self, name: str, socket: str, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the daemon and its VRRP process say how they are, in time."""
+        lvsctl = os.path.join(self.directory(name), "lvsctl")
+        end = time.monotonic() + _TRIAL_SECONDS
+        while process.poll() is None and time.monotonic() < end:
+            asked = subprocess.run(
+                [lvsctl, "vrrp", "--socket", socket, "--json"], capture_output=True, text=True, check=False
+            )
+            if _TRIAL_INSTANCE in asked.stdout:
+                return True
+            time.sleep(0.1)
+        return False
+
     def links_to_make(self) -> dict[str, str]:
         """Links that are not there, with what they are to show. Raises BadProgram where something else is."""
         missing: dict[str, str] = {}
@@ -139,6 +189,20 @@ class Programs:
     def remove(self, name: str) -> None:
         """Remove a program."""
         shutil.rmtree(self.directory(name))
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """The exit status of a daemon that was told to end; it is killed when it does not."""
+    try:
+        return process.wait(_TRIAL_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _how(answered: bool, status: int) -> str:
+    said = "answered" if answered else "gave no answer"
+    return f"{said}, and ended with exit status {status}"
 
 
 def _age(entry: os.DirEntry[str]) -> tuple[int, str]:

@@ -13,8 +13,9 @@ description:
   - Packs the collection's own lvs-agent on the controller and installs it in a directory of its own, named after its
     version and the digest of what is in it. The same source always has the same name, so a second run changes nothing;
     a file that was changed on the target is noticed, and put right.
-  - Then, with O(current), one symbolic link is exchanged at one stroke. Before that the program must say its version
-    and accept O(configuration), so that one that does not work never takes the place of one that does.
+  - Then, with O(current), one symbolic link is exchanged at one stroke. Before that the program must say its version,
+    accept O(configuration), and run for a moment in a network namespace of its own, so that one that does not work
+    never takes the place of one that does.
   - Nothing is started or reloaded; a running lvs-agent becomes the new program when it is told to reload.
   - The role M(linuxha.lvs.agent#role) does all of it.
 extends_documentation_fragment:
@@ -205,6 +206,8 @@ def _apply(task: Mapping[str, Any], programs: Programs, todo: Steps) -> None:
         programs.compile(name)
     if todo.switch:
         programs.check(name, task["configuration"] or "")
+        if programs.current() != name:
+            programs.try_out(name)
         programs.switch(name)
 
 
