@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, Callable, cast
 
 from .attempt import Attempt, Tools
-from .plan import Check, Timing
+from .plan import Timing
 
 Maker = Callable[[Any, Timing, Tools], Attempt]
 
@@ -26,9 +26,9 @@ _KINDS = {
 }
 
 
-def maker(check: Check) -> Maker:
-    """What makes an attempt of such a check."""
-    return _maker(type(check).__name__)
+def maker(kind: type) -> Maker:
+    """What makes an attempt of a check of this class."""
+    return _maker(kind.__name__)
 
 
 @lru_cache(maxsize=len(_KINDS))

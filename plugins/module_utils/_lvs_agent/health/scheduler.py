@@ -253,7 +253,7 @@ class Scheduler:
             return
         plan = state.plan
         if state.make is None:
-            state.make = maker(plan.check)
+            state.make = maker(type(plan.check))
         state.started_ns = now_ns
         attempt = state.attempt = state.make(plan.check, plan.timing, self._tools)
         try:

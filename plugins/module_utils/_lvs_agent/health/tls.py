@@ -135,7 +135,7 @@ def trial(plan: TlsPlan) -> str:
 def _handshake_failure(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not good: {error.verify_message}"
-    if isinstance(error, ssl.SSLEOFError) or getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING":
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING":
         return "the connection was closed in the TLS handshake"
     if getattr(error, "reason", None) in _NOT_TLS:
         return "the server does not speak TLS on this port"
