@@ -64,6 +64,8 @@ def test_an_empty_file() -> None:
         written(instances=[[51, 4, "ens33", "", "KING"]]),
         written(tracked=[["script", "chk", None, 0]]),
         written(told=[[1, "V", "MASTER"]]),
+        written(addresses=[["eth0", "zz", 24]]),
+        written(settings=[["net/ipv4", 1]]),
         "[" * 100_000,
     ],
 )
@@ -87,3 +89,21 @@ def test_a_directory_that_is_gone_is_told_once(tmp_path: Path, caplog: pytest.Lo
     file.alive(1)
     file.alive(2)
     assert caplog.text.count("No such file") == 1
+
+
+def test_what_may_be_left_in_the_kernel_is_read_back_in_the_same_boot_only(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.json")
+    addresses = (("eth0", bytes((10, 0, 0, 100)), 24),)
+    borrowed = (("net/ipv4/conf/eth0/arp_ignore", "0"),)
+    StateFile(path, "boot").owned(addresses, borrowed)
+    same, other = StateFile(path, "boot"), StateFile(path, "another")
+    for file in (same, other):
+        saved = file.read()
+        assert saved is not None
+        assert (saved.addresses, saved.borrowed) == (addresses, borrowed)
+    assert (same.left, other.left) == ((addresses, borrowed), ((), ()))
+    # it goes on to be there until something else is known
+    same.alive(7)
+    again = StateFile(path, "boot")
+    again.read()
+    assert again.left == same.left

@@ -31,7 +31,14 @@ _HARD_LIMIT = _LONGEST
 _AT_ONCE = 256  # packets; the rest waits for the next turn of the loop
 
 #: Of the VRRP process: each of these tells what no later message tells again.
-KEPT = (messages.Ready, messages.Configured, messages.Transitioned, messages.AlarmRaised, messages.AlarmGone)
+KEPT = (
+    messages.Ready,
+    messages.Configured,
+    messages.Borrowed,
+    messages.Transitioned,
+    messages.AlarmRaised,
+    messages.AlarmGone,
+)
 
 
 def dumps(message: object) -> bytes:

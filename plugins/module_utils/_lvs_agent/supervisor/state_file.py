@@ -24,6 +24,8 @@ from .files import replace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..vrrp.messages import Address
+
 _log = logging.getLogger(__name__)
 _VERSION = 1
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -36,7 +38,8 @@ class Saved:
 
     ``alive_ns`` is CLOCK_MONOTONIC, so it means something in the same boot only. ``results`` are the last ones of
     what is tracked: a master is resumed with them, rather than to be in FAULT until each script has ended once.
-    ``told``: the state that was notified last, of each instance and each group (True), by name.
+    ``told``: the state that was notified last, of each instance and each group (True), by name. ``addresses`` and
+    ``borrowed`` are what may be left in the kernel, see :mod:`.owned`.
     """
 
     boot_id: str
@@ -44,6 +47,8 @@ class Saved:
     states: Mapping[Identity, State]
     results: tuple[TrackResult, ...] = ()
     told: Mapping[tuple[bool, str], State] = dataclasses.field(default_factory=dict)
+    addresses: tuple[Address, ...] = ()
+    borrowed: tuple[tuple[str, str], ...] = ()
 
 
 def boot_id() -> str:
@@ -65,7 +70,10 @@ def resumes(states: Mapping[Identity, State], alive_ns: int) -> tuple[Resume, ..
 
 
 class StateFile:
-    """The file at ``path``; it is written by one process only."""
+    """The file at ``path``; it is written by one process only.
+
+    ``left`` is what a file that was read says of the kernel in this boot: addresses, and settings.
+    """
 
     def __init__(self, path: str, this_boot: str) -> None:
         self.path = path
@@ -73,6 +81,8 @@ class StateFile:
         self._states = "[]"
         self._results = "[]"
         self._told = "[]"
+        self._owned = '"addresses": [], "settings": []'
+        self.left: tuple[tuple[Address, ...], tuple[tuple[str, str], ...]] = ((), ())
         self._alive_ns = 0
         self._failed = False
 
@@ -90,12 +100,21 @@ class StateFile:
         self._results = json.dumps(known)
         self.alive(self._alive_ns)
 
+    def owned(
+        self, addresses: Iterable[Address], borrowed: Iterable[tuple[str, str]], *, write: bool = True
+    ) -> None:
+        """Write what may be left in the kernel, now or with what is written next."""
+        places = json.dumps([[name, address.hex(), length] for name, address, length in addresses])
+        self._owned = f'"addresses": {places}, "settings": {json.dumps(list(borrowed))}'
+        if write:
+            self.alive(self._alive_ns)
+
     def alive(self, alive_ns: int) -> None:
         """Write the last states again, with this time. An error is logged once: the daemon goes on without."""
         self._alive_ns = alive_ns
         text = (
             f'{{"version": {_VERSION}, "boot_id": {json.dumps(self._boot_id)}, "alive_ns": {alive_ns}, '
-            f'"instances": {self._states}, "tracked": {self._results}, "told": {self._told}}}\n'
+            f'"instances": {self._states}, "tracked": {self._results}, "told": {self._told}, {self._owned}}}\n'
         )
         try:
             replace(self.path, text.encode(), 0o600)
@@ -110,12 +129,16 @@ class StateFile:
         """What is there; None when there is nothing, or what no daemon of this version has written."""
         try:
             with open(self.path, encoding="utf-8") as file:
-                return parse(file.read(_LONGEST))
+                saved = parse(file.read(_LONGEST))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             _log.warning("%s is of no use (%s): every instance starts as after a boot", self.path, error)
             return None
+        if saved.boot_id == self._boot_id:
+            self.left = (saved.addresses, saved.borrowed)
+            self.owned(*self.left, write=False)
+        return saved
 
     def remove(self) -> None:
         """A planned end: nothing is to be resumed."""
@@ -139,7 +162,30 @@ def parse(text: str) -> Saved:
     states = dict(_state(one) for one in content["instances"])
     results = tuple(_result(one) for one in content["tracked"])
     told = dict(_told(one) for one in content["told"])
-    return Saved(content["boot_id"], content["alive_ns"], states, results, told)
+    # what versions before did not write
+    addresses = tuple(_address(one) for one in _list(content.get("addresses", [])))
+    borrowed = tuple(_setting(one) for one in _list(content.get("settings", [])))
+    return Saved(content["boot_id"], content["alive_ns"], states, results, told, addresses, borrowed)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is no list")  # noqa: TRY004 - a file's content is a value
+    return value
+
+
+def _address(one: Any) -> Address:
+    kinds = [type(field) for field in one] if isinstance(one, list) else []
+    if kinds != [str, str, int]:
+        raise ValueError(f"{one!r} is no address")
+    return one[0], bytes.fromhex(one[1]), one[2]
+
+
+def _setting(one: Any) -> tuple[str, str]:
+    kinds = [type(field) for field in one] if isinstance(one, list) else []
+    if kinds != [str, str]:
+        raise ValueError(f"{one!r} is no setting")
+    return one[0], one[1]
 
 
 def _state(one: Any) -> tuple[Identity, State]:

@@ -17,6 +17,7 @@ from ..vrrp.actions import State
 from .channel import KEPT
 from .kept import Kept, Kind
 from .loop import NEVER
+from .owned import Owned
 from .state_file import resumes
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class VrrpKeeper:
         self._ready = False
         self._configured = False
         self._stopping = False
+        self.owned = Owned(state_file)
         self.states: dict[Identity, State] = {}
         self.told: dict[tuple[bool, str], State] = {}
 
@@ -128,6 +130,7 @@ class VrrpKeeper:
     def configure(self, plan: Plan, now_ns: int) -> None:
         """Do this from now on."""
         self._plan = plan
+        self.owned.planned(plan)
         names = {(False, one.name) for one in plan.instances} | {(True, one.name) for one in plan.groups}
         self.told = {key: state for key, state in self.told.items() if key in names}
         if self._configured:
@@ -168,6 +171,8 @@ class VrrpKeeper:
                 self._begin(now_ns)
         elif isinstance(message, messages.Configured):
             self._resumes = ()
+            if self._plan is not None:
+                self.owned.carried_out(self._plan)
         if self._configured:
             message = self._note(message)
         self._listener.heard(message, now_ns)
@@ -176,6 +181,8 @@ class VrrpKeeper:
         """Keep the states, in memory and on disk; the message, with what only we know of it."""
         if isinstance(message, messages.Heartbeat):
             self._file.alive(message.monotonic_ns)
+        elif isinstance(message, messages.Borrowed):
+            self.owned.borrow(message.settings)
         elif isinstance(message, messages.Transitioned):
             key = (message.group, message.name)
             if message.former is State.INIT and self.told.get(key) is message.state:
@@ -205,7 +212,8 @@ class VrrpKeeper:
             return
         for result in self._listener.results():
             self.child.send(result)
-        self.child.send(messages.Configure(self._plan, self._resumes))
+        leftovers = self.owned.leftovers(self._plan)
+        self.child.send(messages.Configure(self._plan, self._resumes, leftovers, self.owned.borrowed))
         self._configured = True
 
     # ---- ends

@@ -23,7 +23,7 @@ from ..kernel.route_messages import (
     RouteInfo,
     RuleInfo,
 )
-from .plan import Holding, InstancePlan, Prefer, RouteHolding, RuleHolding, StaticPlan
+from .plan import Holding, InstancePlan, Plan, Prefer, RouteHolding, RuleHolding, StaticPlan
 
 # linux/rtnetlink.h: what a route without a gateway, or to this host itself, has for scope in IPv4
 _SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
@@ -84,6 +84,15 @@ def _held(
             found.append(route_of(route, index))
     made = tuple(rule_of(rule) for rule in rules if rule.tracked or not tracked)
     return Held(tuple(addresses), tuple(found), made, tuple(dict.fromkeys(absent)))
+
+
+def places_of(plan: Plan) -> frozenset[tuple[str, bytes, int]]:
+    """(interface, packed address, prefix length) of everything that a plan may add anywhere."""
+    found = {(one.interface, one.address, one.prefixlen) for one in plan.static.addresses}
+    for instance in plan.instances:
+        for one in (*instance.vips, *instance.excluded):
+            found.add((interface_of(instance, one), one.address, one.prefixlen))
+    return frozenset(found)
 
 
 def interface_of(plan: InstancePlan, holding: Holding) -> str:
