@@ -28,7 +28,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             arguments["name"] = packed.name
         result.update(self._ask(arguments, task_vars))
         if result.get("bundle_wanted") and packed is None:
-            there = ", ".join(result["programs"][1:]) or "none"
+            there = ", ".join(one for one in result["programs"] if one != arguments["name"]) or "none"
             what = f"{arguments['name']} is not on this host, or damaged; there are: {there}"
             return {"failed": True, "msg": f"Nothing was exchanged: {what}"}
         if result.get("bundle_wanted") and packed is not None and not self._task.check_mode:
