@@ -142,7 +142,7 @@ def test_who_was_away_too_long_starts_anew_and_cleans_up(wire: Site, start: Star
     master(a)
     wait_until(lambda: vips(wire.a) == {VIP}, "the VIP is there")
     a.crash()
-    again = start("a", words(), resume_ms=500)
+    again = start("a", words(), resume_ms=700)
     again.wait_for("Transitioned", state="BACKUP")
     assert vips(wire.a) == set()
     told = [one["text"] for one in again.of_kind("Remark")]

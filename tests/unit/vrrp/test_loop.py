@@ -379,7 +379,7 @@ def test_the_address_of_the_adverts_comes_later(world: World) -> None:
     assert world.ports[0].sent[0][12:16] == OURS
 
 
-@pytest.mark.parametrize("away_ns, resumed", [(SECOND, True), (2 * SECOND, False)])
+@pytest.mark.parametrize("away_ns, resumed", [(SECOND, True), (3 * SECOND - 1, True), (3 * SECOND, False)])
 def test_resume(world: World, away_ns: int, resumed: bool) -> None:
     world.kernel.held[2, VIP, 24] = AddressInfo(2, VIP, 24)
     world.loop.host.resync()

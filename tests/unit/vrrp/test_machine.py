@@ -394,6 +394,10 @@ class TestResume:
         # the second round, which the former process may have owed
         assert Announce(5) in fire(machine, T0 + 5 * SECOND)
 
+    def test_announces_when_somebody_else_may_have_been_master(self) -> None:
+        actions = Machine(instance()).start(T0, resume=True, announce=True)
+        assert others(actions) == [SendAdvert(100), AddVips(), Announce(5)]
+
     def test_not_with_a_fault(self) -> None:
         machine = Machine(instance())
         machine.set_faults(T0, TestFault.DOWN)

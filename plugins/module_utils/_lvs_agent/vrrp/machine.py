@@ -96,10 +96,13 @@ class Machine:
 
     # ---- events of the surroundings
 
-    def start(self, now: int, *, resume: bool = False, not_before: int = 0) -> Sequence[Action]:
+    def start(
+        self, now: int, *, resume: bool = False, announce: bool = False, not_before: int = 0
+    ) -> Sequence[Action]:
         """Leave INIT (RFC 9568 section 6.4.1). ``resume``: the process before us was master a moment ago.
 
-        ``not_before`` is when it may become master, as after the start-up delay.
+        ``announce``: so long ago that somebody else may have announced the VIPs. ``not_before`` is when it may become
+        master, as after the start-up delay.
         """
         if self.state is not State.INIT:
             return _NOTHING
@@ -109,7 +112,7 @@ class Machine:
             self.state = State.FAULT
             return self._armed([RemoveVips(), Transition(State.FAULT, self._fault_text())])
         if resume:
-            return self._armed(self._become_master(now, "resumed after a restart", announce=False))
+            return self._armed(self._become_master(now, "resumed after a restart", announce=announce))
         return self._armed([RemoveVips(), *self._begin(now, "start", probe=True)])
 
     def advert(self, now: int, advert: Advert) -> Sequence[Action]:

@@ -21,8 +21,10 @@ from .sync import Group
 if TYPE_CHECKING:
     from .loop import Loop
 
-# A process that was away for longer may have been replaced by another director.
-_RESUME_WITHIN_ADVERTS = 2
+# The last advert may have been sent one interval before the process was last known to be alive. So within one interval
+# less than the others wait for, nobody can have taken over; within the next one hardly anybody has, and one of the two
+# masters gives way at its first advert. That costs nothing; to leave the addresses would cost a fail-over.
+_DOUBTFUL_ADVERTS = 1
 
 
 class Reconfiguration:
@@ -52,7 +54,7 @@ class Reconfiguration:
         alive = {one.identity: one.alive_ns for one in message.resume}
         tracks = {name: group.tracks for group in plan.groups for name in group.members}
         running = {one.plan.identity: one for one in loop.runners}
-        begin = [one for one in plan.instances if one.identity not in running and not _resumes(one, alive, now)]
+        begin = [one for one in plan.instances if one.identity not in running and one.identity not in alive]
         loop.possession.clear(message.leftovers, begin, now)
         loop.statics.change(plan.static, now)
         loop.groups = []
@@ -125,10 +127,12 @@ class Reconfiguration:
         loop.runners.append(runner)
         loop.surroundings.refresh(runner, now)
         loop.possession.prepare(runner, now)
-        resume = _resumes(plan, alive, now)
+        away = now - alive.get(plan.identity, 0)
+        waited_for = plan.instance.down_timer_adverts * plan.instance.advert_int
+        resume = plan.identity in alive and away < waited_for
+        doubtful = resume and away >= waited_for - _DOUBTFUL_ADVERTS * plan.instance.advert_int
         if plan.identity in alive and not resume:
-            away = (now - alive[plan.identity]) / 1e9
-            what = f"was master, but {away:.3f} s ago: starting as a backup"
+            what = f"was master, but {away / 1e9:.3f} s ago: starting as a backup"
             loop.remark(logging.INFO, runner.name, what, now)
         if resume:
             # what the process before us added is there; it is ours
@@ -136,7 +140,8 @@ class Reconfiguration:
             self._told["resumed"].append(runner.name)
         # the boot is no reason to wait for who was master a moment ago
         booted = now + max(0, self._after_boot - time.clock_gettime_ns(time.CLOCK_BOOTTIME))
-        loop.effects.perform(runner, runner.machine.start(now, resume=resume, not_before=booted), now)
+        actions = runner.machine.start(now, resume=resume, announce=doubtful, not_before=booted)
+        loop.effects.perform(runner, actions, now)
         self._told["added"].append(runner.name)
         self._told["problems"] += [f"{runner.name}: {fault}" for fault in sorted(runner.machine.faults)]
 
@@ -153,9 +158,3 @@ class Reconfiguration:
         loop.possession.settle(plan.disable_local_igmp, now)
         loop.tell(Configured(**{key: tuple(names) for key, names in self._told.items()}))
         loop.configured()
-
-
-def _resumes(plan: InstancePlan, alive: dict[Identity, int], now: int) -> bool:
-    """Whether it was master a moment ago."""
-    away = now - alive[plan.identity] if plan.identity in alive else None
-    return away is not None and away < _RESUME_WITHIN_ADVERTS * plan.instance.advert_int
