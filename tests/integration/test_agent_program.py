@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -20,10 +21,20 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._agent_programs import
 pytestmark = pytest.mark.root
 
 ROOT = Path(__file__).parents[2]
-LIBRARY = ROOT / "plugins/module_utils/_lvs_agent"
+COLLECTION = "collections/ansible_collections/linuxha/lvs"
+LIBRARY = "plugins/module_utils/_lvs_agent"
 
 
-def program(folder: Path, *options: str, **arguments: Any) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the collection, for nobody is to edit it meanwhile; the directory of its collections."""
+    top = tmp_path_factory.mktemp("checkout")
+    for part in ("plugins", "meta"):
+        shutil.copytree(ROOT / part, top / COLLECTION / part, ignore=shutil.ignore_patterns("__pycache__"))
+    return top
+
+
+def run_task(checkout: Path, folder: Path, *options: str, **arguments: Any) -> dict[str, Any]:
     """The result of the task on this machine, with everything below ``folder``."""
     (folder / "sbin").mkdir(exist_ok=True)
     arguments = {"root": str(folder / "lib"), "links": str(folder / "sbin"), **arguments}
@@ -33,7 +44,7 @@ def program(folder: Path, *options: str, **arguments: Any) -> dict[str, Any]:
             *("-m", "linuxha.lvs.agent_program", "-a", json.dumps(arguments), *options),
         ],
         cwd=folder,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build/collections"), "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(checkout / "collections"), "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -45,8 +56,10 @@ def program(folder: Path, *options: str, **arguments: Any) -> dict[str, Any]:
     return found
 
 
-def test_install_switch_and_back(tmp_path: Path) -> None:
-    name = packing.bundle(str(LIBRARY)).name
+def test_install_switch_and_back(checkout: Path, tmp_path: Path) -> None:
+    program = functools.partial(run_task, checkout)
+    library = checkout / COLLECTION / LIBRARY
+    name = packing.bundle(str(library)).name
     foreseen = program(tmp_path, "--check", "--diff")
     assert (foreseen["changed"], foreseen["name"]) == (True, name)
     assert not (tmp_path / "lib").exists()
@@ -66,7 +79,7 @@ def test_install_switch_and_back(tmp_path: Path) -> None:
     assert f"{name} is not on this host, or damaged; there are: none" in program(tmp_path, name=name)["msg"]
     assert program(tmp_path)["changed"]
     assert not program(tmp_path)["changed"]
-    assert (tmp_path / "lib" / name / "lvs_agent/cli.py").read_text() == (LIBRARY / "cli.py").read_text()
+    assert (tmp_path / "lib" / name / "lvs_agent/cli.py").read_text() == (library / "cli.py").read_text()
 
     # the way to another one, and back
     programs = Programs(str(tmp_path / "lib"), str(tmp_path / "sbin"))
@@ -79,7 +92,7 @@ def test_install_switch_and_back(tmp_path: Path) -> None:
 
 def installed(programs: Programs, copy: Path, path: str, more: str) -> str:
     """This checkout's program with something more at the end of a file."""
-    shutil.copytree(LIBRARY, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / LIBRARY, copy, ignore=shutil.ignore_patterns("__pycache__"))
     with open(copy / path, "a", encoding="utf-8") as file:
         file.write(f"\n{more}\n")
     packed = packing.bundle(str(copy))
@@ -87,7 +100,8 @@ def installed(programs: Programs, copy: Path, path: str, more: str) -> str:
     return packed.name
 
 
-def test_wrong_arguments(tmp_path: Path) -> None:
+def test_wrong_arguments(checkout: Path, tmp_path: Path) -> None:
+    program = functools.partial(run_task, checkout)
     assert "is no program" in program(tmp_path, name="../../bin")["msg"]
     assert "2 or more" in program(tmp_path, keep=1)["msg"]
     assert "leave it out" in program(tmp_path, bundle="/x")["msg"]
@@ -117,7 +131,7 @@ def test_a_program_that_breaks_when_it_runs(
 def test_a_program_that_works_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     programs = Programs(str(tmp_path / "lib"), str(tmp_path))
-    packed = packing.bundle(str(LIBRARY))
+    packed = packing.bundle(str(ROOT / LIBRARY))
     programs.install(packed.archive, packed.name)
     programs.try_out(packed.name)
     assert os.listdir(tmp_path) == ["lib"]
