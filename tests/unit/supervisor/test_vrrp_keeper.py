@@ -327,7 +327,7 @@ class TestUpgrade:
     def test_it_dies_by_itself(self, kept: Kept, former: FakeChild, caplog: pytest.LogCaptureFixture) -> None:
         former.dies(MS)
         assert "ended by itself: killed by SIGKILL" in caplog.text
-        assert kept.keeper.child is kept.last
+        assert (kept.keeper.child is None, kept.last.closed) == (False, False)
         kept.last.heard(Ready(), SECOND)
         assert kept.last.sent[-1] == Configure(Plan(), (Resume(VI, MS),))
 

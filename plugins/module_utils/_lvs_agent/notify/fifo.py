@@ -10,9 +10,12 @@ read, removed at the end if we made it. What a slow reader has no room for waits
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import stat
+import sys
+import termios
 from collections import deque
 from dataclasses import dataclass
 
@@ -76,6 +79,18 @@ class NotifyFifo:
         if self._restart_ns <= now_ns:
             self._start(now_ns)
 
+    def waiting(self) -> list[str]:
+        """What found no room in it, and what its script has not read yet; in words."""
+        if not self._waiting and (self._reader is None or not self._unread()):
+            return []
+        return [f"lines for {self.plan.path}"]
+
+    def hand_over(self) -> None:
+        """Leave it to the next program. Its script finds the end of what was written, and ends by itself."""
+        self._closed = True
+        self._restart_ns = self._again_ns = NEVER
+        os.close(self._fifo)
+
     def close(self, now_ns: int) -> None:
         """End the script, remove the FIFO if it is ours."""
         self._closed = True
@@ -86,6 +101,11 @@ class NotifyFifo:
         if self._made:
             with contextlib.suppress(OSError):
                 os.unlink(self.plan.path)
+
+    def _unread(self) -> int:
+        """Bytes in it."""
+        number = fcntl.ioctl(self._fifo, termios.FIONREAD, bytes(4))
+        return int.from_bytes(number, sys.byteorder)
 
     def _open(self) -> int:
         path = self.plan.path

@@ -109,6 +109,11 @@ class MailQueue:
             lost = self._waiting.popleft()
             self._record(MailResult((lost.subject,), False, f"left out: {_MOST_WAITING} mails wait", 0))
 
+    def waiting(self) -> list[str]:
+        """What is not sent yet, in words."""
+        number = len(self._sending) + len(self._waiting)
+        return [f"mail of {number} changes"] if number else []
+
     def idle(self) -> bool:
         """Nothing is being sent and nothing waits."""
         return not self._sending and not self._waiting

@@ -11,6 +11,7 @@ from typing import Union
 
 from ..script_commands import Commands
 from ..spawn import Spawner
+from ..vrrp.actions import State
 from ..vrrp.messages import LowerPriorityAdvert, PriorityChanged, Transitioned
 from ..vrrp.plan import NotifyWords, Plan
 from .fifo import FifoPlan, NotifyFifo
@@ -33,6 +34,7 @@ class Notifier:
         self._mail = MailQueue(spawner, record)
         self._fifos: dict[str, NotifyFifo] = {}
         self._planned: dict[tuple[bool, str], NotifyWords] = {}
+        self._last: dict[tuple[bool, str], Notice] = {}
         self._words: dict[tuple[bool, str], NotifyWords] = {}
         self._priorities: dict[str, int] = {}
 
@@ -61,8 +63,9 @@ class Notifier:
         words = self._words.get((event.group, event.name), NotifyWords())
         if not event.group:
             self._priorities[event.name] = event.priority
-        notice = None if event.again else of_transition(event, words)
-        if notice is not None:
+        notice = of_transition(event, words)
+        self._remember(event, notice)
+        if notice is not None and not event.again:
             self._write(notice, now_ns)
             if words.smtp_alert:
                 self._mail.push(notice, now_ns)
@@ -85,6 +88,15 @@ class Notifier:
         self._write(notice, now_ns)
         self._scripts.push(notice, self._words.get((False, event.name), NotifyWords()), now_ns)
 
+    def write_states(self, now_ns: int) -> None:
+        """All states to the FIFOs once more, groups first, as keepalived does (fifo_write_vrrp_states_on_reload)."""
+        for _key, notice in sorted(self._last.items(), key=lambda one: not one[0][0]):
+            self._write(notice, now_ns)
+
+    def waiting(self) -> list[str]:
+        """What is on its way to somebody, in words."""
+        return [one for part in self._parts() for one in part.waiting()]
+
     def idle(self) -> bool:
         """Every script has ended and every mail is sent, or given up: a stop may go on."""
         return self._scripts.idle() and self._mail.idle()
@@ -103,11 +115,23 @@ class Notifier:
             if part.deadline_ns() <= now_ns:
                 part.handle(now_ns)
 
+    def hand_over(self) -> None:
+        """Leave the FIFOs to the next program."""
+        for fifo in self._fifos.values():
+            fifo.hand_over()
+        self._fifos.clear()
+
     def close(self, now_ns: int) -> None:
         """End the readers of the FIFOs, and remove those we made."""
         for fifo in self._fifos.values():
             fifo.close(now_ns)
         self._fifos.clear()
+
+    def _remember(self, event: Transitioned, notice: Notice | None) -> None:
+        if event.removed or event.state is State.INIT:
+            self._last.pop((event.group, event.name), None)
+        elif notice is not None:
+            self._last[event.group, event.name] = notice
 
     def _parts(self) -> list[NotifyQueue | MailQueue | NotifyFifo]:
         return [self._scripts, self._mail, *self._fifos.values()]

@@ -86,6 +86,10 @@ class NotifyQueue:
             how = f"it was left out: {_MOST_WAITING} scripts of {notice.name} wait"
             self._tell(NotifyResult(lost.notice, lost.keyword, lost.command, False, how, "", 0, now_ns - lost.since_ns))
 
+    def waiting(self) -> list[str]:
+        """What has not ended yet, in words."""
+        return [f"{job.keyword} of {job.notice.name}" for line in self._lines.values() for job in line.jobs]
+
     def idle(self) -> bool:
         """Nothing runs and nothing waits."""
         return not self._lines

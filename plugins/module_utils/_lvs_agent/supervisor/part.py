@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ..vrrp.messages import TrackResult
     from .loop import Source
@@ -21,6 +21,9 @@ class Part(Protocol):
     def sources(self) -> Iterable[Source]:
         """For the supervisor's loop; the same from start to end."""
 
+    def before(self, settings: Settings, now_ns: int, done: Callable[[], None]) -> int:
+        """Do what comes before anything begins on this host, then call ``done``; how long that may take."""
+
     def configure(self, settings: Settings, now_ns: int) -> None:
         """These settings hold from now on; the first ones, or others."""
 
@@ -30,8 +33,17 @@ class Part(Protocol):
     def results(self) -> Iterable[TrackResult]:
         """What the VRRP process must know; ``up`` is None for what has no result yet."""
 
+    def waiting(self) -> list[str]:
+        """What would be lost if another program took over now, in words."""
+
+    def hand_over(self) -> None:
+        """Another program takes over; when it cannot, ``configure`` is called."""
+
     def stop(self, now_ns: int) -> None:
         """The daemon ends: finish."""
+
+    def after(self, now_ns: int) -> int:
+        """Everything has ended: do what comes last; how long that may take."""
 
     def close(self, now_ns: int) -> None:
         """The daemon is gone."""

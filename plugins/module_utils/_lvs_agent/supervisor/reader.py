@@ -18,6 +18,7 @@ import stat
 import traceback
 from typing import TYPE_CHECKING, Any, Callable
 
+from .host_scripts import HostScript
 from .job import Job
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 LIMIT_NS = 60_000_000_000
 NAME = "lvs-agent-read"
 _UMASK = 0o022
+_HOST_SCRIPT_SECONDS = 10  # keepalived's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,9 @@ class Settings:
     mail: MailPlan | None
     fifos: tuple[FifoPlan, ...]
     umask: int
+    startup: HostScript | None = None
+    shutdown: HostScript | None = None
+    states_on_reload: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +84,7 @@ def _settings(configuration: dict[str, Any]) -> tuple[Settings, list[str]]:
 
     Raises ConfigurationError.
     """
+    from ..conf import model
     from ..notify import from_conf as notify_conf
     from ..track import from_conf as track_conf
     from ..vrrp import from_conf as vrrp_conf
@@ -89,8 +95,34 @@ def _settings(configuration: dict[str, Any]) -> tuple[Settings, list[str]]:
     fifos, problems = notify_conf.fifos(configuration, commands)
     problems += [f"vrrp_script {script.name} is down: {script.refused}" for script in tracks.scripts if script.refused]
     mail = notify_conf.mail(configuration, os.uname().nodename)
-    umask = configuration["global_defs"].get("umask")
-    return Settings(plan, tracks, commands, mail, tuple(fifos), _umask(umask)), problems
+    said = configuration["global_defs"]
+    startup, shutdown = (_host_script(said, word, commands, problems) for word in ("startup_script", "shutdown_script"))
+    settings = Settings(
+        plan,
+        tracks,
+        commands,
+        mail,
+        tuple(fifos),
+        _umask(said.get("umask")),
+        startup,
+        shutdown,
+        model.is_on(said.get("fifo_write_vrrp_states_on_reload")),
+    )
+    return settings, problems
+
+
+def _host_script(said: dict[str, Any], word: str, commands: Commands, problems: list[str]) -> HostScript | None:
+    from ..conf import model
+    from ..script_commands import RefusedCommand
+
+    line = str(said.get(word) or "")
+    if not line:
+        return None
+    try:
+        commands.command(line)
+    except RefusedCommand as refused:
+        problems.append(f"{word} is not run: {refused}")
+    return HostScript(word, line, model.whole(said.get(f"{word}_timeout")) or _HOST_SCRIPT_SECONDS)
 
 
 def _umask(said: Any) -> int:

@@ -25,7 +25,8 @@ _SHOWN = 50  # findings in the log; `lvs-agent check` shows all of them, with th
 
 
 class Reloads:
-    """``done`` gets each result. ``upgrade_now`` is called when the program was exchanged and the new one is content.
+    """``done`` gets each result. ``upgrade_now`` is called when the program was exchanged and the new one is content,
+    with a function that is to be told why the new one does not take over after all.
 
     ``errors`` are those of the last reading, ``warnings`` too.
     """
@@ -37,7 +38,7 @@ class Reloads:
         loop: Loop,
         *,
         done: Callable[[Result, int], None],
-        upgrade_now: Callable[[], None],
+        upgrade_now: Callable[[Callable[[str], None]], None],
         clock: Callable[[], int],
     ) -> None:
         self._path = path
@@ -48,6 +49,7 @@ class Reloads:
         self._clock = clock
         self._program: Program | None = upgrade.this_program()
         self._job: Job | None = None
+        self._upgrading = False
         self._again = False
         self._replies: list[Reply] = []
         self._later: list[Reply] = []
@@ -57,11 +59,11 @@ class Reloads:
     @property
     def running(self) -> bool:
         """Whether something is read now."""
-        return self._job is not None
+        return self._job is not None or self._upgrading
 
     def begin(self, reply: Reply | None = None) -> bool:
         """Read, or read again after what is being read; whether it begins now."""
-        if self._job is not None:
+        if self.running:
             self._again = True
             self._later += [reply] if reply is not None else []
             return False
@@ -107,11 +109,16 @@ class Reloads:
 
     def _was_checked(self, output: bytes, wrong: str) -> None:
         self.close()
-        if not wrong:
-            self._upgrade_now()
-            wrong = "it could not be executed"  # we are still here
+        if wrong:
+            self._not_taken(wrong, output)
+            return
+        self._upgrading = True
+        self._upgrade_now(self._not_taken)
+
+    def _not_taken(self, why: str, output: bytes = b"") -> None:
+        self._upgrading = False
         said = output.decode("utf-8", "replace").splitlines()[:_SHOWN]
-        self._told(reader.Result(None, (f"the new program is not taken: {wrong}", *said)))
+        self._told(reader.Result(None, (f"the new program is not taken: {why}", *said)))
 
     def _was_read(self, result: Result) -> None:
         self.close()

@@ -13,7 +13,8 @@ from ..spawn import Spawner
 from ..track.files import TrackFiles
 from ..track.processes import TrackProcesses
 from ..track.scripts import TrackScripts
-from ..vrrp.messages import LowerPriorityAdvert, PriorityChanged, TrackResult, Transitioned
+from ..vrrp.messages import Configured, LowerPriorityAdvert, PriorityChanged, TrackResult, Transitioned
+from .host_scripts import HostScripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,13 +37,24 @@ class Scripting:
         self._processes = TrackProcesses(track)
         self._files = TrackFiles(track)
         self._notifier = Notifier(self._spawner, self._recorded)
+        self._host_scripts = HostScripts(self._spawner, record)
+        self._settings: Settings | None = None
+        self._write_states = False
 
     def sources(self) -> Iterable[Source]:
         """Ends of programs first: they make room for others."""
         return (self._spawner, self._processes, self._files, self._scripts, self._notifier)
 
+    def before(self, settings: Settings, now_ns: int, done: Callable[[], None]) -> int:
+        """The ``startup_script``."""
+        self._spawner.umask = settings.umask
+        self._host_scripts.run(settings.startup, settings.commands, now_ns, done)
+        return settings.startup.limit_ns if settings.startup is not None else 0
+
     def configure(self, settings: Settings, now_ns: int) -> None:
         """Track and notify like this from now on."""
+        self._write_states = settings.states_on_reload and self._settings is not None
+        self._settings = settings
         self._spawner.umask = settings.umask
         self._notifier.configure(settings.plan, settings.commands, settings.mail, settings.fifos, now_ns)
         self._scripts.configure(settings.tracks.scripts, now_ns)
@@ -57,10 +69,21 @@ class Scripting:
             self._notifier.priority_changed(message, now_ns)
         elif isinstance(message, LowerPriorityAdvert):
             self._notifier.lower_priority_advert(message, now_ns)
+        elif isinstance(message, Configured) and self._write_states:
+            self._write_states = False
+            self._notifier.write_states(now_ns)
 
     def results(self) -> list[TrackResult]:
         """What is tracked, as far as it is known."""
         return [*self._scripts.results(), *self._processes.results(), *self._files.results()]
+
+    def waiting(self) -> list[str]:
+        """Notifications on their way."""
+        return self._notifier.waiting()
+
+    def hand_over(self) -> None:
+        """Leave the FIFOs to the next program."""
+        self._notifier.hand_over()
 
     def stop(self, now_ns: int) -> None:
         """Track nothing any more; what is to be told is told."""
@@ -68,8 +91,15 @@ class Scripting:
             part.configure((), now_ns)
 
     def busy(self) -> bool:
-        """Whether a notification is on its way."""
-        return not self._notifier.idle()
+        """Whether a notification is on its way, or one of the host's own scripts runs."""
+        return not self._notifier.idle() or self._host_scripts.busy()
+
+    def after(self, now_ns: int) -> int:
+        """The ``shutdown_script``."""
+        script = self._settings.shutdown if self._settings is not None else None
+        if self._settings is not None:
+            self._host_scripts.run(script, self._settings.commands, now_ns, lambda: None)
+        return script.limit_ns if script is not None else 0
 
     def close(self, now_ns: int) -> None:
         """End what runs."""
