@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import functools
+import base64
 import json
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,6 +22,7 @@ pytestmark = pytest.mark.root
 ROOT = Path(__file__).parents[2]
 COLLECTION = "collections/ansible_collections/linuxha/lvs"
 LIBRARY = "plugins/module_utils/_lvs_agent"
+RESULTS = "{{ dict(names | zip(names | map('extract', vars))) | to_json }}"
 
 
 @pytest.fixture(scope="module")
@@ -34,60 +34,96 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top
 
 
-def run_task(checkout: Path, folder: Path, *options: str, **arguments: Any) -> dict[str, Any]:
-    """The result of the task on this machine, with everything below ``folder``."""
-    (folder / "sbin").mkdir(exist_ok=True)
-    arguments = {"root": str(folder / "lib"), "links": str(folder / "sbin"), **arguments}
+def play(checkout: Path, folder: Path, tasks: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The results of these tasks on this machine, by their names; those of agent_program work below ``folder``."""
+    (folder / "sbin").mkdir()
+    plays = [
+        {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "module_defaults": {
+                "linuxha.lvs.agent_program": {"root": str(folder / "lib"), "links": str(folder / "sbin")}
+            },
+            "tasks": [
+                *({**task, "register": task["name"], "ignore_errors": True} for task in tasks),
+                {"ansible.builtin.copy": {"dest": str(folder / "results"), "mode": "0600", "content": RESULTS}},
+            ],
+            "vars": {"names": [task["name"] for task in tasks]},
+        }
+    ]
+    (folder / "play.yml").write_text(json.dumps(plays))
     done = subprocess.run(
-        [
-            *("ansible", "-i", "localhost,", "-c", "local", "localhost", "-e", "ansible_become=false"),
-            *("-m", "linuxha.lvs.agent_program", "-a", json.dumps(arguments), *options),
-        ],
+        ["ansible-playbook", "-i", "localhost,", "-c", "local", "--diff", "play.yml"],
         cwd=folder,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(checkout / "collections"), "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(checkout / "collections")},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
-    said = re.search(r"=> (\{.*\})", done.stdout, re.S)
-    assert said is not None, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(said[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, dict[str, Any]] = json.loads((folder / "results").read_text())
     return found
 
 
+def task(called: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+    return {"name": called, "check_mode": check, "linuxha.lvs.agent_program": arguments}
+
+
 def test_install_switch_and_back(checkout: Path, tmp_path: Path) -> None:
-    program = functools.partial(run_task, checkout)
     library = checkout / COLLECTION / LIBRARY
     name = packing.bundle(str(library)).name
-    foreseen = program(tmp_path, "--check", "--diff")
-    assert (foreseen["changed"], foreseen["name"]) == (True, name)
-    assert not (tmp_path / "lib").exists()
-    beside = program(tmp_path, current=False)
-    assert (beside["changed"], beside["programs"], beside["former"]) == (True, [name], "")
-    assert not (tmp_path / "sbin/lvsctl").exists()
-    chosen = program(tmp_path)
-    assert (chosen["changed"], chosen["path"]) == (True, str(tmp_path / "lib" / name / "lvs-agent"))
-    assert not program(tmp_path)["changed"]
-    assert not program(tmp_path, "--check", name=name)["changed"]
-    said = subprocess.run([str(tmp_path / "sbin/lvsctl"), "--version"], capture_output=True, text=True, check=True)
-    assert said.stdout == f"lvsctl {name}\n"
+    part = tmp_path / "lib" / name / "lvs_agent/cli.py"
+    other = "9.9.9-0123456789ab"
+    found = play(
+        checkout,
+        tmp_path,
+        [
+            task("foreseen", check=True),
+            {"name": "nothing_yet", "ansible.builtin.stat": {"path": str(tmp_path / "lib")}},
+            task("beside", current=False),
+            {"name": "no_link_yet", "ansible.builtin.stat": {"path": str(tmp_path / "sbin/lvsctl")}},
+            task("chosen"),
+            task("again"),
+            task("by_name", check=True, name=name),
+            {"name": "version", "ansible.builtin.command": {"argv": [str(tmp_path / "sbin/lvsctl"), "--version"]}},
+            {"name": "damage", "ansible.builtin.copy": {"dest": str(part), "content": "", "mode": "0644"}},
+            task("damage_seen", check=True),
+            task("damaged", name=name),
+            task("mended"),
+            {"name": "mended_file", "ansible.builtin.slurp": {"src": str(part)}},
+            task("unknown", name=other),
+            task("no_name", name="../../bin"),
+            task("too_few", keep=1),
+            task("bundle", bundle="/x"),
+        ],
+    )
+    changed = [one for one, result in found.items() if result["changed"] and "programs" in result]
+    assert changed == ["foreseen", "beside", "chosen", "damage_seen", "mended"]
+    assert found["foreseen"]["diff"]["after"] == f"{name} (current)\n"
+    assert not found["nothing_yet"]["stat"]["exists"]
+    assert (found["beside"]["programs"], found["beside"]["former"]) == ([name], "")
+    assert not found["no_link_yet"]["stat"]["exists"]
+    assert found["chosen"]["path"] == str(tmp_path / "lib" / name / "lvs-agent")
+    assert found["version"]["stdout"] == f"lvsctl {name}"
+    assert f"{name} is not on this host, or damaged; there are: none" in found["damaged"]["msg"]
+    assert base64.b64decode(found["mended_file"]["content"]) == (library / "cli.py").read_bytes()
+    assert f"{other} is not on this host, or damaged; there are: {name}" in found["unknown"]["msg"]
+    assert "is no program" in found["no_name"]["msg"]
+    assert "2 or more" in found["too_few"]["msg"]
+    assert "leave it out" in found["bundle"]["msg"]
 
-    # damaged on the host
-    (tmp_path / "lib" / name / "lvs_agent/cli.py").write_text("")
-    assert program(tmp_path, "--check")["changed"]
-    assert f"{name} is not on this host, or damaged; there are: none" in program(tmp_path, name=name)["msg"]
-    assert program(tmp_path)["changed"]
-    assert not program(tmp_path)["changed"]
-    assert (tmp_path / "lib" / name / "lvs_agent/cli.py").read_text() == (library / "cli.py").read_text()
 
-    # the way to another one, and back
+def test_back_to_a_former_program(checkout: Path, tmp_path: Path) -> None:
     programs = Programs(str(tmp_path / "lib"), str(tmp_path / "sbin"))
     other = installed(programs, tmp_path / "other", "version.py", "# another one")
-    assert program(tmp_path, name=other)["former"] == name
-    back = program(tmp_path, "--diff", name=name)
-    assert (back["changed"], back["former"], sorted(back["programs"])) == (True, other, sorted([name, other]))
-    assert f"{name} (current)" in back["diff"]["after"]
+    found = play(checkout, tmp_path, [task("ours"), task("back", name=other), task("same", name=other)])
+    ours = found["ours"]["name"]
+    assert found["back"]["former"] == ours
+    assert found["back"]["programs"] == [ours, other]
+    assert f"{other} (current)" in found["back"]["diff"]["after"]
+    assert not found["same"]["changed"]
+    assert programs.current() == other
 
 
 def installed(programs: Programs, copy: Path, path: str, more: str) -> str:
@@ -98,13 +134,6 @@ def installed(programs: Programs, copy: Path, path: str, more: str) -> str:
     packed = packing.bundle(str(copy))
     programs.install(packed.archive, packed.name)
     return packed.name
-
-
-def test_wrong_arguments(checkout: Path, tmp_path: Path) -> None:
-    program = functools.partial(run_task, checkout)
-    assert "is no program" in program(tmp_path, name="../../bin")["msg"]
-    assert "2 or more" in program(tmp_path, keep=1)["msg"]
-    assert "leave it out" in program(tmp_path, bundle="/x")["msg"]
 
 
 @pytest.mark.parametrize(
