@@ -20,7 +20,8 @@ from ..conf import address, model, values
 from ..conf.merge import blocks, fields, items
 from ..conf.problem import BadValue, ConfigurationError, Problem
 from ..conf.quoting import split
-from ..conf.schema_lvs import CHECKS
+from ..conf.schema_lvs import CHECKS, REAL_SERVER, VIRTUAL_SERVER
+from ..conf.validate import label
 from ..script_commands import Commands, RefusedCommand
 from ..spawn import GRACE, SECOND
 from . import regex
@@ -65,6 +66,7 @@ class _Server(NamedTuple):
     configuration: Words
     service: str
     name: str
+    where: str
     commands: Commands
     host_name: str
 
@@ -99,36 +101,37 @@ def plans(
     """
     found: list[CheckPlan] = []
     problems: list[Problem] = []
-    for virtual in configuration["virtual_server"]:
-        service = service_key(virtual)
-        for real in model.real_servers(virtual):
-            server = _Server(
-                real, virtual, configuration, service, server_key(real), commands, host_name or os.uname().nodename
-            )
-            for kind, number, check in _checks_of(real):
-                try:
-                    found += _plans(server, kind, number, check)
-                except BadValue as bad:
-                    problems.append(Problem(_where(virtual, server, kind), bad.what, bad.instead))
+    places: dict[CheckId, str] = {}
+    for server in _servers(configuration, commands, host_name or os.uname().nodename):
+        for kind, number, check in _checks_of(server.real):
+            where = f"{server.where}.{kind}"
+            try:
+                made = _plans(server, kind, number, check)
+            except BadValue as bad:
+                problems.append(Problem(where, bad.what, bad.instead))
+                continue
+            places.update((plan.id, where) for plan in made)
+            found += made
     _mark(found)
-    problems += _bad_files(found, try_tls)
+    problems += _bad_files(found, places, try_tls)
     if problems:
         raise ConfigurationError(problems)
     return found
+
+
+def _servers(configuration: Words, commands: Commands, host_name: str) -> Iterator[_Server]:
+    for number, virtual in enumerate(configuration["virtual_server"]):
+        service = service_key(virtual)
+        place = f"virtual_server[{label(VIRTUAL_SERVER, virtual, number)}]"
+        for position, real in enumerate(model.real_servers(virtual)):
+            where = f"{place}.real_server[{label(REAL_SERVER, real, position)}]"
+            yield _Server(real, virtual, configuration, service, server_key(real), where, commands, host_name)
 
 
 def _checks_of(real: Words) -> Iterator[tuple[str, int, Words]]:
     for word in CHECKS:
         for number, check in enumerate(blocks(real.get(word.name)) if word.name in real else ()):
             yield word.name, number, check
-
-
-def _where(virtual: Words, server: _Server, kind: str) -> str:
-    """The path of a check as the checker of files writes it."""
-    words = (str(virtual[word]) for word in ("ip", "fwmark", "group") if virtual.get(word) is not None)
-    label = next(words) + (f":{virtual['port']}" if virtual.get("port") is not None else "")
-    port = f":{server.real['port']}" if server.real.get("port") is not None else ""
-    return f"virtual_server[{label}].real_server[{server.real['ip']}{port}].{kind}"
 
 
 def _host_port(host: str, port: int) -> str:
@@ -429,7 +432,9 @@ _MAKE: Mapping[str, Callable[[_Server, Words, bool], list[Check]]] = {
 # ---- files
 
 
-def _bad_files(found: list[CheckPlan], try_tls: Callable[[TlsPlan], str] | None) -> list[Problem]:
+def _bad_files(
+    found: list[CheckPlan], places: Mapping[CheckId, str], try_tls: Callable[[TlsPlan], str] | None
+) -> list[Problem]:
     """One that cannot be used would take all its servers down: an error, before anything changes."""
     used: dict[TlsPlan, CheckId] = {}
     for plan in found:
@@ -440,9 +445,5 @@ def _bad_files(found: list[CheckPlan], try_tls: Callable[[TlsPlan], str] | None)
         from .tls import trial
 
         try_tls = trial
-    wrong = [(one, try_tls(tls)) for tls, one in used.items()] if try_tls is not None else []
-    return [
-        Problem(f"virtual_server[{one.service}].real_server[{one.server}].{one.kind}", what)
-        for one, what in wrong
-        if what
-    ]
+    wrong = [(key, try_tls(tls)) for tls, key in used.items()] if try_tls is not None else []
+    return [Problem(places[key], what) for key, what in wrong if what]

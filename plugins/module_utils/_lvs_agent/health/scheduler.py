@@ -28,7 +28,7 @@ from .verdict import Verdict, begun
 
 _log = logging.getLogger(__name__)
 _MILLISECOND = SECOND // 1000
-_TOGETHER = 5 * _MILLISECOND  # runs that are due within this time begin together, which saves turns of the loop
+_TOGETHER = 20 * _MILLISECOND  # what is due within this time is done together, which saves turns of the loop
 _A_TURN = (
     256  # most runs that begin, and most descriptors that are looked at, before others in the loop have their turn
 )

@@ -23,6 +23,8 @@ _NOT_TLS = (
     "RECORD_LAYER_FAILURE",
 )
 
+_EOF = "UNEXPECTED_EOF_WHILE_READING"
+
 
 class TlsFailure(Exception):
     """The handshake or a record failed; ``str()`` says why, for people."""
@@ -135,9 +137,10 @@ def trial(plan: TlsPlan) -> str:
 def _handshake_failure(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not good: {error.verify_message}"
-    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING":
+    reason = getattr(error, "reason", None)
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or reason == _EOF:
         return "the connection was closed in the TLS handshake"
-    if getattr(error, "reason", None) in _NOT_TLS:
+    if reason in _NOT_TLS:
         return "the server does not speak TLS on this port"
     return f"the TLS handshake failed: {_reason(error)}"
 
