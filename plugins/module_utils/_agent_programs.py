@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from . import _agent_bundle
+from ansible_collections.linuxha.lvs.plugins.module_utils import _agent_bundle
 
 CURRENT = "current"
 _SECONDS = 120
