@@ -176,6 +176,10 @@ class Keepalived:
         self._process.wait(30)
         self._log.close()
 
+    def reload(self) -> None:
+        """SIGHUP, as systemd does it."""
+        self._process.send_signal(signal.SIGHUP)
+
     def crash(self) -> None:
         """SIGKILL to both of its processes; the parent must not start another child, nor the child see its end."""
         parent, child = (pid.read_text().strip() for pid in self._pids)

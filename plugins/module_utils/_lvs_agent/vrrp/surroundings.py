@@ -82,8 +82,11 @@ class Surroundings:
 
     def refresh(self, runner: Runner, now: int) -> None:
         """Look at what an instance depends on: its interface, its source, what it tracks."""
-        self._resolve(runner, now)
         machine = runner.machine
+        if self._loop.stopping and machine.state is a.State.INIT:
+            # what it needed is gone, and is not to be made again
+            return
+        self._resolve(runner, now)
         former, found = machine.priority, self.effective(runner)
         changed = found.priority != former or found.faults != machine.faults
         if found.priority != former:
