@@ -40,15 +40,6 @@ OF_HEALTH_CHECKS = (
     "rs_init_notifies",
     "smtp_alert_checker",
 )
-#: Words of scripts and notification that are still to be used.
-TO_BE_USED = (
-    "fifo_write_vrrp_states_on_reload",
-    "shutdown_script",
-    "shutdown_script_timeout",
-    "startup_script",
-    "startup_script_timeout",
-    "use_symlink_paths",
-)
 #: What they do is done while the file is read, whoever reads it.
 OF_READING = {"include_check"}
 #: What is so without the word, too.
@@ -128,6 +119,8 @@ CONTEXT: dict[str, dict[str, dict[str, str]]] = {
         "no_virtual_ipaddress": {"virtual_ipaddress": ""},
     },
     "global_defs": {
+        "startup_script_timeout": {"startup_script": "startup_script /bin/true"},
+        "shutdown_script_timeout": {"shutdown_script": "shutdown_script /bin/true"},
         "notify_fifo_script": {"notify_fifo": "notify_fifo /run/f"},
         "vrrp_notify_fifo_script": {"vrrp_notify_fifo": "vrrp_notify_fifo /run/f"},
         "notification_email_from": MAIL,
@@ -250,7 +243,7 @@ def places() -> Iterator[tuple[str, Block, Word]]:
 PLACES = [
     (head, word)
     for head, block, word in places()
-    if word.name not in (*OF_HEALTH_CHECKS, *TO_BE_USED) and word.kind != REFUSED
+    if word.name not in OF_HEALTH_CHECKS and word.kind != REFUSED
 ]
 
 

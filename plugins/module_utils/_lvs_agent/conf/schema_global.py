@@ -360,7 +360,10 @@ GLOBAL_DEFS = Block(
             name_of("bfd_process_name", "Name of the BFD process."),
         ),
         words("umask", "umask", "Umask of created files, a number or names such as IWGRP.", default="IWGRP | IWOTH"),
-        switch("use_symlink_paths", "Keep symbolic links in the paths of scripts.", default="false", since="2.3"),
+        *without_effect(
+            "a script is run by the path behind its links, each part of which was checked",
+            switch("use_symlink_paths", "Keep symbolic links in the paths of scripts.", default="false", since="2.3"),
+        ),
         flag("set_supplementary_groups", "Scripts get all groups of their user.", since="2.4"),
         *without_effect(
             "each program that reads the file draws numbers of its own for ${_RANDOM}",
