@@ -63,19 +63,19 @@ def told(sock: socket.socket) -> Told | None:
         return None
     for level, kind, data in ancillary:
         if (level, kind) == _RECVERR[sock.family] and len(data) >= _ERROR.size:
-            return Told(_words(data), about)
+            return Told(_words(data, sock.getsockname()[0]), about)
     return Told("an error without a reason", about)
 
 
-def _words(data: bytes) -> str:
+def _words(data: bytes, own: str) -> str:
     number, origin, kind, code, _info, _data = _ERROR.unpack_from(data)
     why = _WORDS.get((origin, kind, code)) or sockets.words(number or errno.EHOSTUNREACH)
     who = _offender(data[_ERROR.size :])
-    return f"{why}, says {who}" if who else why
+    return f"{why}, says {who}" if who not in ("", own) else why
 
 
 def _offender(address: bytes) -> str:
-    """Who sent the error; "" for this host's own kernel."""
+    """Who sent the error; "" for nobody, or no IP."""
     if len(address) < 2:
         return ""
     family = struct.unpack_from("=H", address)[0]

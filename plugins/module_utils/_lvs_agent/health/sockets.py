@@ -25,11 +25,12 @@ _WORDS = {
     errno.EHOSTUNREACH: "no route to host",
     errno.ENETUNREACH: "network is unreachable",
     errno.ETIMEDOUT: "connection timed out",
+    errno.EPERM: "not permitted here: by the packet filter, or without CAP_NET_RAW and CAP_NET_ADMIN",
     errno.EADDRINUSE: "the source port is in use",
     errno.EADDRNOTAVAIL: "the source address is not on this host, or its ports are used up",
 }
-# there are too many files or too little memory here: that says nothing about the server
-_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+# too many files, too little memory, too many in epoll (ENOSPC): that says nothing about the server
+_OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC))
 
 
 def opened(endpoint: Endpoint, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
@@ -41,8 +42,8 @@ def opened(endpoint: Endpoint, kind: int = socket.SOCK_STREAM, protocol: int = 0
         if endpoint.fwmark:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, endpoint.fwmark)
         if endpoint.source or endpoint.source_port:
-            if kind == socket.SOCK_STREAM:
-                # the connection of the run before may still be in TIME-WAIT
+            if kind == socket.SOCK_STREAM or endpoint.source_port:
+                # a connection of the run before may be in TIME-WAIT; several checks may send datagrams from one port
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind(source(endpoint))
     except BaseException:
@@ -83,7 +84,8 @@ def is_ours(error: OSError) -> bool:
 
 def said(error: OSError) -> str:
     """An error in words."""
-    return words(error.errno or 0)
+    # the interface of a link-local address that is not there has no number
+    return words(error.errno) if error.errno else str(error)
 
 
 def words(number: int) -> str:

@@ -35,21 +35,32 @@ def checksum(data: bytes) -> int:
     return ~(total + (total >> 16)) & 0xFFFF
 
 
-def pack_echo(family: int, ident: int, seq: int) -> bytes:
-    """An echo request without data. For IPv6 the kernel fills in the checksum (RFC 3542)."""
-    message = _ECHO.pack(_REQUEST[family], 0, 0, ident, seq)
+def pack_echo(family: int, ident: int, seq: int, data: bytes = b"") -> bytes:
+    """An echo request with an even number of bytes of data. For IPv6 the kernel fills in the checksum (RFC 3542)."""
+    message = _ECHO.pack(_REQUEST[family], 0, 0, ident, seq) + data
     if family == socket.AF_INET6:
         return message
-    return _ECHO.pack(_REQUEST[family], 0, checksum(message), ident, seq)
+    return _ECHO.pack(_REQUEST[family], 0, checksum(message), ident, seq) + data
 
 
 def is_reply(family: int, packet: bytes, ident: int) -> bool:
     """Whether what a raw socket received is the reply to our request; IPv4 delivers the IP header too."""
-    start = (packet[0] & 0x0F) * 4 if family == socket.AF_INET else 0
-    if len(packet) < start + _ECHO.size:
+    message = _message(family, packet)
+    if len(message) < _ECHO.size:
         return False
-    kind, _code, _sum, got, _seq = _ECHO.unpack_from(packet, start)
+    kind, _code, _sum, got, _seq = _ECHO.unpack_from(message)
     return bool(kind == _REPLY[family] and got == ident)
+
+
+def answers(family: int, packet: bytes, request: bytes) -> bool:
+    """Whether what a raw socket received is the reply to this request of :func:`pack_echo`, with all its data."""
+    message = _message(family, packet)
+    # type and code; the checksum is another one
+    return message[:2] == bytes((_REPLY[family], 0)) and message[4:] == request[4:]
+
+
+def _message(family: int, packet: bytes) -> bytes:
+    return packet[(packet[0] & 0x0F) * 4 :] if family == socket.AF_INET and packet else packet
 
 
 def answering(addresses: Iterable[str], tries: int = 2, wait_seconds: float = 1.0) -> set[str]:
