@@ -8,6 +8,8 @@ same of both.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.integration.netns.conftest import Host
+from tests.integration.netns.daemon import Daemon, pack
 from tests.integration.netns.test_vrrp_process import INTERVAL, LATE_S, VIP, master, words
 from tests.integration.netns.wire import Agent, Keepalived, Site, site, vips, wait_until
 
@@ -264,6 +267,40 @@ def test_settings_are_put_back(wire: Site, start: Start, tmp_path: Path) -> None
     assert settings(wire.a) == ["1", "2", "0", "1"]
     assert a.stop() == 0
     assert settings(wire.a) == before
+
+
+# ---- what a crash has left
+
+MANY = "\n ".join(f"10.0.1.{number}/24" for number in range(1, 51))
+
+
+def test_what_nobody_configures_any_more_goes_at_the_next_start(wire: Site, tmp_path: Path) -> None:
+    pack(tmp_path / "a.pyz", "1.0.0")
+    before = settings(wire.a)
+    excluded = f"virtual_ipaddress_excluded {{\n {MANY}\n 10.0.0.77/24 dev eth0\n }}"
+    static = "static_ipaddress {\n 10.2.0.1/24 dev eth1\n}"
+    former = words(more=f"use_vmac\n {excluded}", top=static)
+    daemon = Daemon(wire.a, tmp_path / "a", tmp_path / "a.pyz", former)
+    try:
+        daemon.start()
+        daemon.wait_for(V="MASTER")
+        wait_until(lambda: len(wire.a.addresses("vrrp.51")) == 51, "all VIPs are there")
+        child = daemon.vrrp_pid()
+        daemon.signal(signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
+        daemon.ended()
+        assert len(wire.a.addresses("vrrp.51")) == 51
+        assert vips(wire.a) == {"10.0.0.77"}
+        daemon.file.write_text(words(vips="10.0.0.78/24"))
+        daemon.start()
+        daemon.wait_for(V="MASTER")
+        wait_until(lambda: vips(wire.a) == {"10.0.0.78"}, "only its VIP is there", lambda: daemon.log)
+        assert "vrrp.51" not in wire.a.run("ip", "link", "show")
+        assert "10.2.0.1/24" not in wire.a.addresses("eth1")
+        assert settings(wire.a) == before
+        assert "removed what was left over here: " in daemon.log
+    finally:
+        daemon.close()
 
 
 # ---- virtual MACs

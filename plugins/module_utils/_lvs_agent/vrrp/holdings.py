@@ -87,9 +87,13 @@ def _held(
 
 
 def places_of(plan: Plan) -> frozenset[tuple[str, bytes, int]]:
-    """(interface, packed address, prefix length) of everything that a plan may add anywhere."""
+    """(interface, packed address, prefix length) of everything that a plan may add anywhere.
+
+    With b"" for the address it is the interface itself, a virtual MAC's.
+    """
     found = {(one.interface, one.address, one.prefixlen) for one in plan.static.addresses}
     for instance in plan.instances:
+        found.update((vmac.name, b"", 0) for vmac in instance.vmacs)
         for one in (*instance.vips, *instance.excluded):
             found.add((interface_of(instance, one), one.address, one.prefixlen))
     return frozenset(found)

@@ -191,11 +191,15 @@ class Host:
 
     def delete_vmac(self, vmac: Vmac) -> list[str]:
         """See that it is not there, and the base interface as it was before."""
+        return self.delete_interface(vmac.name) + self.settings.done(vmac.name)
+
+    def delete_interface(self, name: str) -> list[str]:
+        """See that a virtual interface is not there."""
         problems: list[str] = []
         with _told(problems):
-            if vmac.name in self.index:
-                self._route.delete_link(self.index[vmac.name])
-        return problems + self.settings.done(vmac.name)
+            if name in self.index:
+                self._route.delete_link(self.index[name])
+        return problems
 
     def give_source(self, vmac: Vmac, source: bytes) -> list[str]:
         """Let IPv6 adverts of a virtual MAC have the base interface's address: see that it is there, too."""

@@ -15,7 +15,7 @@ from typing import Protocol, Union
 from .actions import State
 from .plan import Identity, Plan, TrackKind
 
-#: An address of an interface: the interface's name, the packed address, the prefix length.
+#: An address of an interface: the interface's name, the packed address, the prefix length; b"" is the interface.
 Address = tuple[str, bytes, int]
 
 

@@ -164,6 +164,8 @@ class Possession:
         for plan in plans:
             keys.update(address.key for address in holdings.of_plan(plan, index).addresses)
         removed, problems = self._loop.host.clear(keys)
+        for name in (name for name, address, _length in addresses if not address):
+            problems += self._loop.host.delete_interface(name)
         if removed:
             shown_ones = ", ".join(map(shown, removed[:_MOST_SHOWN]))
             more = f" and {len(removed) - _MOST_SHOWN} more" if len(removed) > _MOST_SHOWN else ""
