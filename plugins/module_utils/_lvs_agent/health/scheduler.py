@@ -156,6 +156,11 @@ class Scheduler:
         for state in self._states.values():
             self._begin(state, state.plan.timing.warmup_ns, now_ns)
 
+    def result(self, check: CheckId) -> Result | None:
+        """What is known of one; None when there is no such check."""
+        state = self._states.get(check)
+        return _result(state) if state is not None else None
+
     def results(self) -> dict[CheckId, Result]:
         """What is known of each."""
         return {key: _result(state) for key, state in self._states.items()}

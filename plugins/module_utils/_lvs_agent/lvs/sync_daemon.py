@@ -92,6 +92,11 @@ class SyncDaemons:
         self.error = ""
         self._ours: set[int] = set()
 
+    @property
+    def running(self) -> bool:
+        """Whether some run that we started."""
+        return bool(self._ours)
+
     def apply(self, kernel: Kernel, want: Sequence[Daemon]) -> bool:
         """Make these run and no others; whether they do now."""
         try:

@@ -30,11 +30,16 @@ _FIRST_RESTART, _LAST_RESTART = SECOND, 60 * SECOND
 
 @dataclass(frozen=True)
 class FifoPlan:
-    """A FIFO: its path, its owner, None for us, and the command that reads it, with the path as last argument."""
+    """A FIFO: its path, its owner, None for us, and the command that reads it, with the path as last argument.
+
+    ``vrrp`` and ``lvs``: whose changes are written to it.
+    """
 
     path: str
     owner: Account | None = None
     script: Command | None = None
+    vrrp: bool = True
+    lvs: bool = False
 
 
 class NotifyFifo:

@@ -15,7 +15,8 @@ from .fifo import FifoPlan
 from .mail import MailPlan
 
 Words = Mapping[str, Any]
-_FIFOS = ("notify_fifo", "vrrp_notify_fifo")
+# each with whose changes are written to it: VRRP's, LVS's
+_FIFOS = {"notify_fifo": (True, True), "vrrp_notify_fifo": (True, False), "lvs_notify_fifo": (False, True)}
 
 
 def mail(configuration: Words, hostname: str) -> MailPlan | None:
@@ -38,11 +39,11 @@ def mail(configuration: Words, hostname: str) -> MailPlan | None:
 
 
 def fifos(configuration: Words, commands: Commands) -> tuple[list[FifoPlan], list[str]]:
-    """The FIFOs that VRRP writes to, and what is wrong with them or their scripts, in words."""
+    """The FIFOs that changes are written to, and what is wrong with them or their scripts, in words."""
     said = configuration["global_defs"]
     found: list[FifoPlan] = []
     problems: list[str] = []
-    for word in _FIFOS:
+    for word, (vrrp, lvs) in _FIFOS.items():
         path, user, group = ([*split(str(said.get(word, ""))), "", "", ""])[:3]
         if not path:
             continue
@@ -56,5 +57,5 @@ def fifos(configuration: Words, commands: Commands) -> tuple[list[FifoPlan], lis
                 command = commands.command(str(reader), "", path)
             except RefusedCommand as refused:
                 problems.append(f"{word}_script {reader} is not run: {refused}")
-        found.append(FifoPlan(path, owner, command))
+        found.append(FifoPlan(path, owner, command, vrrp, lvs))
     return found, problems

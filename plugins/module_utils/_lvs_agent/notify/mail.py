@@ -102,8 +102,16 @@ class MailQueue:
     def push(self, notice: Notice, now_ns: int) -> None:
         """Send the mail about a change."""
         mail = of_notice(notice, self._plan) if self._plan is not None else None
-        if mail is None:
-            return
+        if mail is not None:
+            self.add(mail)
+
+    @property
+    def plan(self) -> MailPlan | None:
+        """Where mail goes; None: nowhere."""
+        return self._plan
+
+    def add(self, mail: Mail) -> None:
+        """Send this one too."""
         self._waiting.append(mail)
         if len(self._waiting) > _MOST_WAITING:
             lost = self._waiting.popleft()

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Union
 
+from ..lvs.transitions import Transition
 from ..script_commands import Commands
 from ..spawn import Spawner
 from ..vrrp.actions import State
 from ..vrrp.messages import LowerPriorityAdvert, PriorityChanged, Transitioned
 from ..vrrp.plan import NotifyWords, Plan
+from . import lvs_notice
 from .fifo import FifoPlan, NotifyFifo
 from .mail import MailPlan, MailQueue, MailResult
 from .queue import NotifyQueue, NotifyResult
@@ -97,6 +99,19 @@ class Notifier:
         """What is on its way to somebody, in words."""
         return [one for part in self._parts() for one in part.waiting()]
 
+    def balanced(self, transition: Transition, cause: str, now_ns: int) -> None:
+        """A real server or a quorum is up or down."""
+        notice = lvs_notice.of_transition(transition)
+        if notice is None:
+            return
+        for fifo in self._fifos.values():
+            if fifo.plan.lvs:
+                fifo.write(notice.line, now_ns)
+        if transition.smtp_alert and self._mail.plan is not None:
+            self._mail.add(lvs_notice.mail(notice, cause, self._mail.plan.router_id))
+        if transition.command:
+            self._scripts.add(notice, notice.keyword, transition.command, now_ns)
+
     def idle(self) -> bool:
         """Every script has ended and every mail is sent, or given up: a stop may go on."""
         return self._scripts.idle() and self._mail.idle()
@@ -138,4 +153,5 @@ class Notifier:
 
     def _write(self, notice: Notice, now_ns: int) -> None:
         for fifo in self._fifos.values():
-            fifo.write(notice.line, now_ns)
+            if fifo.plan.vrrp:
+                fifo.write(notice.line, now_ns)

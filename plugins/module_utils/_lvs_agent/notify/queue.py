@@ -14,10 +14,12 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Union
 
 from ..script_commands import Commands, RefusedCommand
 from ..spawn import NEVER, SECOND, Finished, Spawner, last_line
 from ..vrrp.plan import NotifyWords
+from .lvs_notice import LvsNotice
 from .transition import Notice, scripts
 
 _log = logging.getLogger(__name__)
@@ -26,12 +28,14 @@ _MOST_RUNNING = 64
 _MOST_WAITING = 1000  # of one instance; more is a script that hangs while the network flaps
 _RETRY_AFTER = SECOND
 
+AnyNotice = Union[Notice, LvsNotice]
+
 
 @dataclass(frozen=True)
 class NotifyResult:
     """How a notify script ended, or that it was not run. ``how`` is in words, ``attempts`` counts its runs."""
 
-    notice: Notice
+    notice: AnyNotice
     keyword: str
     command: str
     ok: bool
@@ -43,7 +47,7 @@ class NotifyResult:
 
 @dataclass
 class _Job:
-    notice: Notice
+    notice: AnyNotice
     keyword: str
     command: str
     arguments: tuple[str, ...]
@@ -67,7 +71,7 @@ class NotifyQueue:
         self._spawner = spawner
         self._record = record
         self._commands = Commands()
-        self._lines: dict[tuple[bool, str], _Line] = {}
+        self._lines: dict[tuple[str, str], _Line] = {}
 
     def configure(self, commands: Commands) -> None:
         """How scripts are run from now on."""
@@ -75,11 +79,13 @@ class NotifyQueue:
 
     def push(self, notice: Notice, words: NotifyWords, now_ns: int) -> None:
         """Run the scripts of a change after those of the changes before."""
-        line = self._lines.setdefault((notice.group, notice.name), _Line())
         for keyword, command, arguments in scripts(notice, words):
-            line.jobs.append(_Job(notice, keyword, command, arguments, now_ns))
-        if not line.jobs:
-            del self._lines[notice.group, notice.name]
+            self.add(notice, keyword, command, now_ns, arguments)
+
+    def add(self, notice: AnyNotice, keyword: str, command: str, now_ns: int, arguments: tuple[str, ...] = ()) -> None:
+        """Run one script of a change after all that were there before."""
+        line = self._lines.setdefault(notice.key, _Line())
+        line.jobs.append(_Job(notice, keyword, command, arguments, now_ns))
         while len(line.jobs) > _MOST_WAITING:
             lost = line.jobs[1]
             del line.jobs[1]
@@ -140,7 +146,7 @@ class NotifyQueue:
         job = line.jobs.popleft()
         line.next_ns = 0
         if not line.jobs:
-            del self._lines[job.notice.group, job.notice.name]
+            del self._lines[job.notice.key]
         waited_ns = started_ns - job.since_ns
         self._tell(NotifyResult(job.notice, job.keyword, job.command, ok, how, output, job.attempts, waited_ns))
 

@@ -29,6 +29,11 @@ class Notice:
     priority: int
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Whose scripts run one after the other."""
+        return "GROUP" if self.group else "INSTANCE", self.name
+
+    @property
     def arguments(self) -> tuple[str, str, str, str]:
         """For the ``notify`` script."""
         return "GROUP" if self.group else "INSTANCE", self.name, self.state, str(self.priority)

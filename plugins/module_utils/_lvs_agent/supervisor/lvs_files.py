@@ -1,0 +1,123 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What outlives the LVS process: what was decided, checked and made in this boot, and the operator's drains."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..health import results
+from ..lvs import overrides, owned, state
+from . import files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..health.plan import CheckId
+    from ..health.scheduler import Result
+    from ..lvs.overrides import Overrides
+    from ..lvs.owned import Owned
+    from ..lvs.state import ServiceState
+    from .lvs_settings import LvsSettings
+
+_log = logging.getLogger(__name__)
+_VERSION = 1
+_MODE = 0o600
+_LONGEST = 64 << 20
+
+
+class Known(NamedTuple):
+    """What a process before this one knew."""
+
+    states: Mapping[str, ServiceState]
+    results: Mapping[CheckId, Result]
+
+
+class LvsFiles:
+    """``runtime_dir`` is emptied by a reboot, ``state_dir`` (None: there is none) is not."""
+
+    def __init__(self, runtime_dir: str, state_dir: str | None, boot_id: str) -> None:
+        self._known = os.path.join(runtime_dir, "lvs.json")
+        self._owned = os.path.join(runtime_dir, "owned.json")
+        self._drains = os.path.join(state_dir or runtime_dir, "drains.json")
+        self._boot_id = boot_id
+        self._told: set[str] = set()
+
+    def owned(self) -> Owned:
+        """The virtual services that we made in this boot."""
+        try:
+            return owned.parse(_read(self._owned), self._boot_id)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            _log.warning("%s: %s; what is no longer in the configuration may be left behind", self._owned, error)
+        return owned.Owned()
+
+    def record(self, ours: Owned) -> None:
+        """Those from now on. Raises OSError."""
+        files.replace(self._owned, owned.to_json(ours, self._boot_id).encode(), _MODE)
+
+    def drains(self) -> Overrides:
+        """The operator's drains."""
+        try:
+            return overrides.parse(json.loads(_read(self._drains)))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, RecursionError) as error:
+            _log.error("%s: %s; drained servers are not known any more", self._drains, error)
+        return overrides.Overrides()
+
+    def keep_drains(self, orders: Overrides) -> None:
+        """Those from now on. Raises OSError."""
+        files.replace(self._drains, json.dumps(orders.to_json()).encode() + b"\n", _MODE)
+
+    def known(self, settings: LvsSettings) -> Known:
+        """What was decided and checked in this boot, of what these settings have."""
+        try:
+            said: Any = json.loads(_read(self._known))
+            if not isinstance(said, dict) or said.get("version") != _VERSION or said.get("boot_id") != self._boot_id:
+                return Known({}, {})
+            names = {one.name: [server.name for server in one.servers] for one in settings.plan.virtual_servers}
+            return Known(state.parse(said["states"], names), results.parse(said["results"], settings.checks))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, LookupError, RecursionError) as error:
+            _log.warning("%s: %s; all servers are checked as if for the first time", self._known, error)
+        return Known({}, {})
+
+    def keep(
+        self, states: Mapping[str, ServiceState], found: Mapping[CheckId, Result], asked: Mapping[str, int]
+    ) -> None:
+        """All that is known now; ``asked`` are the digests of the checks. A failure is logged once."""
+        said = {
+            "version": _VERSION,
+            "boot_id": self._boot_id,
+            "states": state.to_json(states),
+            "results": results.to_json(found, asked),
+        }
+        try:
+            files.replace(self._known, json.dumps(said, separators=(",", ":")).encode() + b"\n", _MODE)
+        except OSError as error:
+            if str(error) not in self._told:
+                self._told.add(str(error))
+                _log.error("what is known of the real servers cannot be kept: %s", error)
+
+    def forget(self) -> None:
+        """The daemon has ended as it was told, and its table is gone: the next one begins anew."""
+        for path in (self._known, self._owned):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                continue
+
+
+def _read(path: str) -> str:
+    with open(path, "rb") as file:
+        content = file.read(_LONGEST + 1)
+    if len(content) > _LONGEST:
+        raise ValueError("it is too long")
+    return content.decode()

@@ -1,0 +1,215 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operator asks of the LVS process: how servers are, drains, and what would change in the kernel's table."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..control.protocol import Refused
+from ..lvs import messages
+from ..lvs.decisions import Decisions
+from ..lvs.desired import Health
+from ..lvs.overrides import NotDrained
+from ..lvs.owned import ours
+from ..lvs.table import from_entries
+from . import lvs_answers, lvs_drains, lvs_settings
+from .loop import NEVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Protocol
+
+    from ..health.scheduler import Scheduler
+    from ..kernel.ipvs import Ipvs
+    from ..kernel.ipvs_types import ServiceKey
+    from ..lvs.overrides import Overrides
+    from ..lvs.owned import Owned
+    from ..lvs.plan import VirtualServerPlan
+    from ..lvs.table import Table
+    from .lvs_drains import Target, Waiting
+
+    class Process(Protocol):
+        """The LVS process."""
+
+        decisions: Decisions
+        scheduler: Scheduler
+
+        def kernel(self) -> Ipvs:
+            """Raises KernelError."""
+
+        def owned(self) -> Owned:
+            """Which services of the kernel are ours."""
+
+        def keep_drains(self, orders: Overrides) -> None:
+            """For ever. Raises OSError."""
+
+        def tell(self, message: messages.FromLvs) -> None:
+            """To the supervisor."""
+
+
+_SECOND = 1_000_000_000
+_LOOK_NS = _SECOND // 4
+
+
+class LvsOperator:
+    """A source of the LVS process's loop, for those who wait for connections to end."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._waiting: list[Waiting] = []
+        self._look_ns = NEVER
+
+    def fileno(self) -> int:
+        """Nothing but time."""
+        return -1
+
+    def deadline_ns(self) -> int:
+        """When to look for connections."""
+        return self._look_ns
+
+    def handle(self, now_ns: int) -> None:
+        """Answer those whose connections are gone, or whose time is over."""
+        left: list[Waiting] = []
+        for one in self._waiting:
+            connections = self._connections(one.targets)
+            if connections and now_ns < one.until_ns:
+                left.append(one)
+            else:
+                self._tell_drained(one.number, one.targets, connections, waited=True)
+        self._waiting = left
+        self._look_ns = now_ns + _LOOK_NS if left else NEVER
+
+    def ask(self, question: messages.Ask, now_ns: int) -> None:
+        """Answer, now or later. Raises Refused, KernelError."""
+        if isinstance(question, messages.AskServers):
+            self._answer(question, self._servers(question, now_ns))
+        elif isinstance(question, messages.AskDiff):
+            self._answer(question, self._diff(question, now_ns))
+        elif isinstance(question, messages.OrderDrain):
+            self._drain(question, now_ns)
+        elif isinstance(question, messages.OrderUndrain):
+            self._undrain(question)
+
+    def _answer(self, question: messages.Ask, result: dict[str, Any]) -> None:
+        self._process.tell(messages.Answer(question.number, result))
+
+    # ---- how servers are
+
+    def _servers(self, question: messages.AskServers, now_ns: int) -> dict[str, Any]:
+        decisions, scheduler = self._process.decisions, self._process.scheduler
+        plans = lvs_drains.services(decisions.plan.virtual_servers, question.service)
+        kernel = self._process.kernel()
+        keys = {service.key for plan in plans for service in plan.services}
+        view = lvs_answers.View(
+            decisions.states,
+            scheduler.results(),
+            decisions.overrides,
+            decisions.suspended(),
+            {key: servers for key, (_service, servers) in kernel.table(keys).items()},
+            now_ns,
+            time.time_ns(),
+        )
+        return lvs_answers.servers(plans, view)
+
+    # ---- what would change
+
+    def _diff(self, question: messages.AskDiff, now_ns: int) -> dict[str, Any]:
+        """The kernel's table beside the one that is wanted, by settings of the operator's or by those in force."""
+        decisions = self._process.decisions
+        wanted, keep_others = decisions.table, set(decisions.keep_others())
+        if question.settings:
+            settings = lvs_settings.unpack(question.settings)
+            other = Decisions()
+            other.resume(decisions.states)
+            other.order(decisions.overrides)
+            found = self._process.scheduler.results()
+            asked = {one.id: one.check for one in settings.checks}
+            health = {
+                key: Health(one.up, one.outcome.weight)
+                for key, one in found.items()
+                if one.has_run and asked.get(key) == one.check
+            }
+            other.configure(settings.plan, health)
+            other.decide(now_ns)
+            wanted, keep_others = other.table, set(other.keep_others())
+        return lvs_answers.diff(self._kernels(wanted, keep_others), wanted)
+
+    def _kernels(self, wanted: Table, keep_others: set[ServiceKey]) -> Table:
+        """Of the kernel's table what is ours to change."""
+        owned = self._process.owned()
+        found = from_entries(self._process.kernel().table())
+        mine = {key: virtual for key, virtual in found.items() if key in wanted or key in owned.services}
+        for key in keep_others & mine.keys():
+            mine[key] = ours(mine[key], wanted.get(key), owned.servers.get(key, frozenset()))
+        return mine
+
+    # ---- drains
+
+    def _drain(self, question: messages.OrderDrain, now_ns: int) -> None:
+        decisions = self._process.decisions
+        found = lvs_drains.targets(decisions.plan.virtual_servers, question.server, question.service)
+        alone = lvs_drains.last_of(found, decisions.states, decisions.overrides)
+        if alone and not question.force:
+            what = f"{question.server} is the last real server of {', '.join(alone)}"
+            raise Refused("last_server", what, "undrain another one first, or use --force")
+        drain = lvs_drains.order(question.server, _name(found, question.service), time.time_ns(), question.timeout_ns)
+        self._order(decisions.overrides.with_drain(drain))
+        connections = self._connections(found)
+        if question.wait and connections:
+            until_ns = now_ns + question.timeout_ns if question.timeout_ns else NEVER
+            self._waiting.append(lvs_drains.Waiting(question.number, found, until_ns))
+            self._look_ns = min(self._look_ns, now_ns + _LOOK_NS)
+        else:
+            self._tell_drained(question.number, found, connections, waited=question.wait)
+
+    def _undrain(self, question: messages.OrderUndrain) -> None:
+        decisions = self._process.decisions
+        name = question.service
+        if name:
+            name = lvs_drains.services(decisions.plan.virtual_servers, name)[0].name
+        try:
+            orders = decisions.overrides.without_drain(name, question.server)
+        except NotDrained as error:
+            drained = [drain.server for drain in decisions.overrides.drains.values()]
+            instead = f"drained: {', '.join(drained)}" if drained else "nothing is drained"
+            raise Refused("not_drained", str(error), instead) from error
+        self._order(orders)
+        self._answer(question, {"undrained": question.server, "service": name or None})
+
+    def _order(self, orders: Overrides) -> None:
+        """Kept first: what is done must outlive us."""
+        try:
+            self._process.keep_drains(orders)
+        except OSError as error:
+            raise Refused("not_kept", f"the order cannot be kept: {error}", "see to the state directory") from error
+        self._process.decisions.order(orders)
+
+    def _connections(self, found: Iterable[Target]) -> int:
+        """Active connections of all of them; those of UDP are never active for the kernel."""
+        pairs = list(found)
+        keys = {service.key for plan, _server in pairs for service in plan.services}
+        table = {key: servers for key, (_service, servers) in self._process.kernel().table(keys).items()}
+        total = 0
+        for plan, server in pairs:
+            there = lvs_answers.of_server(plan, server, lvs_answers.connections(plan, table))
+            total += there.active if there is not None else 0
+        return total
+
+    def _tell_drained(self, number: int, found: Sequence[Target], connections: int, *, waited: bool) -> None:
+        places = [f"{server.name} of {plan.name}" for plan, server in found]
+        done = not connections
+        count = "1 connection is" if connections == 1 else f"{connections} connections are"
+        late = " after the time given" if waited else ""
+        said = "no connection is left" if done else f"{count} left{late}; no new ones come"
+        result = {"done": done, "drained": places, "connections": connections, "said": said}
+        self._process.tell(messages.Answer(number, result))
+
+
+def _name(found: Sequence[Target], said: str) -> str:
+    """The virtual server's whole name, "" for every one."""
+    plan: VirtualServerPlan = found[0][0]
+    return plan.name if said else ""
+

@@ -1,0 +1,290 @@
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The LVS process: health checks and the kernel's IPVS table, apart from VRRP, which it can never keep waiting.
+
+What checks, the operator and VRRP say goes into the decisions (lvs/decisions.py), what comes out goes to the kernel
+(lvs/writer.py), to the supervisor, and into files for the process after this one. When it ends because it was told to
+leave, or because its supervisor is gone, the kernel's table stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..control.protocol import Refused
+from ..health import results
+from ..health.attempt import Outcome
+from ..health.plan import CheckId
+from ..health.scheduler import Scheduler
+from ..kernel.errors import KernelError
+from ..kernel.ipvs import Ipvs
+from ..lvs import messages, sync_daemon
+from ..lvs.decisions import Decisions
+from ..lvs.desired import Health
+from ..lvs.transitions import Kind
+from ..lvs.writer import Repaired, Writer
+from ..spawn import Spawner
+from . import lvs_settings
+from .loop import Loop
+from .lvs_channel import Line
+from .lvs_operator import LvsOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..lvs.overrides import Overrides
+    from ..lvs.owned import Owned
+    from ..lvs.transitions import Transition
+    from .channel import Channel
+    from .lvs_files import LvsFiles
+    from .lvs_settings import LvsSettings
+
+_SECOND = 1_000_000_000
+_log = logging.getLogger(__name__)
+
+
+def run(channel: Channel, files: LvsFiles) -> int:
+    """Be the LVS process until told to end; the exit status. Needs CAP_NET_ADMIN."""
+    process = LvsProcess(channel, files)
+    process.tell(messages.Ready())
+    process.run()
+    return 0
+
+
+class LvsProcess:
+    """A source of its own loop, for decisions and what is done once a second."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        files: LvsFiles,
+        connect: Callable[[], Ipvs] = Ipvs,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.decisions = Decisions()
+        self.clock = clock
+        self._files = files
+        self._connect = connect
+        self._kernel: Ipvs | None = None
+        self._spawner = Spawner()
+        self.scheduler = Scheduler(self._checked, self._spawner, clock=clock)
+        self._writer = Writer(connect, files.record, self._repaired, files.owned())
+        self._sync = sync_daemon.SyncDaemons()
+        self._line = Line(channel, self._told, self._alone)
+        self._operator = LvsOperator(self)
+        self._asked: dict[str, int] = {}
+        self._checks: dict[tuple[str, str], tuple[CheckId, ...]] = {}
+        self._settings: LvsSettings | None = None
+        self._heartbeat_ns = 0
+        self._news = False
+        self._finished = False
+        self._loop = Loop(clock)
+        for source in (self._line, self._spawner, self.scheduler, self._operator, self, self._writer):
+            self._loop.add(source)
+
+    def run(self) -> None:
+        """Until told to end, or the supervisor is gone."""
+        while not self._finished:
+            self._loop.turn()
+        self._keep()
+        self.scheduler.close()
+        self._spawner.close()
+        self._writer.close()
+        self._line.finish()
+
+    def tell(self, message: messages.FromLvs) -> None:
+        """Say something to the supervisor."""
+        self._line.send(message)
+
+    # ---- the loop
+
+    def fileno(self) -> int:
+        """Nothing but time."""
+        return -1
+
+    def deadline_ns(self) -> int:
+        """When to decide, or to say that we live."""
+        if self._settings is None:
+            return self._heartbeat_ns
+        return min(self._heartbeat_ns, self.decisions.deadline_ns())
+
+    def handle(self, now_ns: int) -> None:
+        """Decide what is to be decided."""
+        if self._settings is not None and self.decisions.deadline_ns() <= now_ns:
+            self._decide(now_ns)
+        if now_ns >= self._heartbeat_ns:
+            self._heartbeat_ns = now_ns + _SECOND
+            self.tell(messages.Heartbeat(now_ns, self._summary(now_ns)))
+            self._follow_sync()
+            if self._news:
+                self._keep()
+
+    def _decide(self, now_ns: int) -> None:
+        decided = self.decisions.decide(now_ns)
+        self._writer.update(decided.part)
+        self._tell_all(decided.transitions)
+        self._news = True
+
+    # ---- the supervisor's orders
+
+    def _told(self, message: Any, now_ns: int) -> None:
+        if isinstance(message, messages.Configure):
+            self._configure(lvs_settings.unpack(message.settings), now_ns)
+        elif isinstance(message, messages.Masters):
+            self.decisions.masters = message.names
+            self._suspend(now_ns)
+            self._follow_sync()
+        elif isinstance(message, messages.Leave):
+            self._finished = True
+        elif isinstance(message, messages.Stop):
+            self._stop()
+        elif isinstance(message, messages.Ask):
+            self._answer(message, now_ns)
+
+    def _alone(self) -> None:
+        """The supervisor is gone: whoever comes next goes on."""
+        self._finished = True
+
+    def _answer(self, question: messages.Ask, now_ns: int) -> None:
+        try:
+            self._operator.ask(question, now_ns)
+        except Refused as refused:
+            said = (refused.code, refused.what, refused.instead)
+            self.tell(messages.Answer(question.number, refused=said))
+        except KernelError as error:
+            self.tell(messages.Answer(question.number, refused=("kernel", str(error), "")))
+
+    def _configure(self, settings: LvsSettings, now_ns: int) -> None:
+        problems: list[str] = []
+        first = self._settings is None
+        resumed = False
+        if first:
+            known = self._files.known(settings)
+            resumed = bool(known.states)
+            self.decisions.resume(known.states)
+            self.decisions.order(self._files.drains())
+            self.scheduler.know(known.results)
+        self._settings = settings
+        self._spawner.umask = settings.umask
+        self._asked = results.digests(settings.checks)
+        self._checks = {
+            (one.name, server.name): server.checks for one in settings.plan.virtual_servers for server in one.servers
+        }
+        self.scheduler.configure(settings.checks, now_ns)
+        found = self.scheduler.results()
+        health = {key: Health(one.up, one.outcome.weight) for key, one in found.items() if one.has_run}
+        told = self.decisions.configure(settings.plan, health)
+        self._suspend(now_ns)
+        decided = self.decisions.decide(now_ns)
+        if first and settings.plan.flush and not resumed:
+            problems += self._tried(self._writer.flush)
+        self._writer.configure(self.decisions.table, self.decisions.keep_others())
+        problems += self._tried(lambda: self._set_timeouts(settings))
+        self._follow_sync()
+        self._tell_all([*told, *decided.transitions])
+        self._news = True
+        count = sum(len(one.servers) for one in settings.plan.virtual_servers)
+        self.tell(messages.Configured(len(settings.plan.virtual_servers), count, tuple(problems)))
+
+    def _suspend(self, now_ns: int) -> None:
+        self.scheduler.suspend(self.decisions.suspended(), now_ns)
+
+    def _set_timeouts(self, settings: LvsSettings) -> None:
+        if settings.plan.timeouts is not None:
+            sync_daemon.set_timeouts(self.kernel(), settings.plan.timeouts)
+
+    def _follow_sync(self) -> None:
+        """The sync daemons as VRRP says; looked at once a second, as somebody else may stop them."""
+        plan = self._settings.plan.sync_daemon if self._settings is not None else None
+        if plan is None and not self._sync.running:
+            return
+        want = sync_daemon.wanted(plan, self.decisions.masters)
+        if self._tried(lambda: self._sync.apply(self.kernel(), want)):
+            self._forget_kernel()
+
+    def _stop(self) -> None:
+        self._tell_all(self.decisions.stop())
+        self._finished = True
+        if self._settings is None:
+            return
+        what = self._settings.plan.flush_on_stop
+        problems = self._tried(lambda: self._sync.apply(self.kernel(), ())) if self._sync.running else []
+        for problem in [*problems, *self._tried(lambda: self._writer.stop(what))]:
+            self.tell(messages.Remark(logging.ERROR, problem))
+
+    # ---- what happened
+
+    def _checked(self, check: CheckId, up: bool, outcome: Outcome) -> None:
+        self.decisions.checked(check, Health(up, outcome.weight))
+
+    def _tell_all(self, transitions: Iterable[Transition]) -> None:
+        now, real = self.clock(), time.time_ns()
+        for one in transitions:
+            self.tell(messages.Happened(one, self._cause(one), now, real))
+
+    def _cause(self, transition: Transition) -> str:
+        """Why a server is down, in the words of its checks."""
+        if transition.kind not in (Kind.SERVER_DOWN, Kind.SERVER_HELD):
+            return ""
+        checks = self._checks.get((transition.service, transition.server), ())
+        found = [(key, self.scheduler.result(key)) for key in checks]
+        failed = [(key, one.outcome.why) for key, one in found if one is not None and not one.up]
+        return "; ".join(f"{key.kind}: {why}" if why else key.kind for key, why in failed)
+
+    def _repaired(self, one: Repaired) -> None:
+        self.tell(messages.Drift(str(one.key), one.lines, one.number))
+
+    # ---- what is known
+
+    def owned(self) -> Owned:
+        """Which services of the kernel are ours."""
+        return self._writer.owned
+
+    def keep_drains(self, orders: Overrides) -> None:
+        """For ever. Raises OSError."""
+        self._files.keep_drains(orders)
+
+    def kernel(self) -> Ipvs:
+        """A connection for questions. Raises KernelError."""
+        if self._kernel is None:
+            self._kernel = self._connect()
+        return self._kernel
+
+    def _forget_kernel(self) -> None:
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+    def _tried(self, what: Callable[[], object]) -> list[str]:
+        """What the kernel said against it, in words."""
+        try:
+            what()
+        except KernelError as error:
+            self._forget_kernel()
+            return [str(error)]
+        return []
+
+    def _keep(self) -> None:
+        self._news = False
+        if self._settings is not None:
+            self._files.keep(self.decisions.states, self.scheduler.results(), self._asked)
+
+    def _summary(self, now_ns: int) -> dict[str, Any]:
+        """For ``lvsctl status``."""
+        states = self.decisions.states.values()
+        counters = self._writer.counters
+        return {
+            "virtual_servers": len(states),
+            "without_quorum": sum(not one.quorum for one in states),
+            "real_servers": sum(len(one.servers) for one in states),
+            "down": sum(not server.up for one in states for server in one.servers.values()),
+            "drained": sum(server.drained for one in states for server in one.servers.values()),
+            "in_step": self._writer.in_step(),
+            "drifts_repaired": counters.drifts,
+            "changes_refused": counters.refused,
+            "table_error": self._writer.error or self._sync.error,
+            "checks_postponed": self.scheduler.postponed,
+        }
