@@ -30,6 +30,7 @@ OF_HEALTH_CHECKS = (
     "checker_rlimit_rttime",
     "checker_no_swap",
     "checker_cpu_affinity",
+    "lvs_flush",
     "lvs_flush_on_stop",
     "lvs_notify_fifo",
     "lvs_notify_fifo_script",

@@ -31,7 +31,8 @@ from .words import (
 
 UINT = 4294967295
 BUFFER = 2147483647
-_OWN_TABLE = "lvs-agent has an nftables table of its own, where no_accept or a virtual MAC needs one"
+_NO_RULES = "lvs-agent makes no firewall rules"
+NO_ACCEPT = "remove it, and let the firewall drop what must not reach the VIPs; LVS needs them to answer"
 NO_LIST_CHECK = "lvs-agent never drops an advert for its addresses; another list of VIPs is an alarm"
 _SCHEDULING = "lvs-agent's VRRP process always runs in real time; vrrp_rt_priority says how high"
 _OUTSIDE = "keepalived reads it outside global_defs; in the role's variables it belongs into director_top_level"
@@ -168,10 +169,7 @@ GLOBAL_DEFS = Block(
             "Timeouts of connection tracking in seconds, as in C(tcp 900 tcpfin 120 udp 300).",
             unit="s",
         ),
-        *without_effect(
-            "lvs-agent repairs its own entries at start and never touches others",
-            flag("lvs_flush", "Empty the kernel's IPVS table at start."),
-        ),
+        flag("lvs_flush", "Empty the kernel's IPVS table at start, of others' entries too."),
         choice(
             "lvs_flush_on_stop",
             ("VS",),
@@ -257,9 +255,12 @@ GLOBAL_DEFS = Block(
             NO_LIST_CHECK,
             flag("vrrp_skip_check_adv_addr", "Do not compare the addresses of adverts from the known master."),
         ),
-        flag(
-            "vrrp_strict",
-            "Enforce the RFC: no authentication, no unicast, and the VIP does not answer unless accept is set.",
+        *not_supported(
+            NO_ACCEPT,
+            flag(
+                "vrrp_strict",
+                "Enforce the RFC: no authentication, no unicast, and the VIP does not answer unless accept is set.",
+            ),
         ),
         switch("vrrp_notify_priority_changes", "Write changes of priority to the notification FIFOs.", default="false"),
         seconds(
@@ -289,7 +290,7 @@ GLOBAL_DEFS = Block(
             choice("dynamic_interfaces", ("allow_if_changes",), "Allow interfaces that do not exist yet.", bare=True),
         ),
         *without_effect(
-            _OWN_TABLE,
+            _NO_RULES,
             name_of(
                 "nftables",
                 "Use nftables for no_accept and virtual MACs, in this table.",

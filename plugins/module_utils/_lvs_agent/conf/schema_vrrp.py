@@ -8,7 +8,7 @@ Source: keepalived.conf(5) of 2.2.7; ranges as its ``keepalived -t`` enforces th
 
 from __future__ import annotations
 
-from .schema_global import NO_LIST_CHECK
+from .schema_global import NO_ACCEPT, NO_LIST_CHECK
 from .schema_lvs import NO_BFD
 from .words import (
     BLOCK,
@@ -215,7 +215,7 @@ VRRP_INSTANCE = Block(
         ),
         name_of("vrf", "VRF of a unicast instance without interface."),
         flag("accept", "Answer on the VIPs although not their owner (the default)."),
-        flag("no_accept", "Do not answer on the VIPs."),
+        *not_supported(NO_ACCEPT, flag("no_accept", "Do not answer on the VIPs.")),
         integer("garp_master_delay", 0, 4294, "As vrrp_garp_master_delay.", default="vrrp_garp_master_delay", unit="s"),
         integer("garp_master_repeat", 1, UINT, "As vrrp_garp_master_repeat.", default="vrrp_garp_master_repeat"),
         integer(
@@ -276,7 +276,7 @@ VRRP_INSTANCE = Block(
                 default="vrrp_skip_check_adv_addr",
             ),
         ),
-        switch("strict_mode", "As vrrp_strict.", default="vrrp_strict"),
+        *not_supported(NO_ACCEPT, switch("strict_mode", "As vrrp_strict.", default="vrrp_strict")),
         choice(
             "old_unicast_checksum",
             ("never",),

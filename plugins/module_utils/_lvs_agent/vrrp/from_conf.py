@@ -121,7 +121,6 @@ class _Instance:
     def plan(self, *, in_group: bool) -> InstancePlan:
         """Raises BadValue."""
         given, said, family = self._given, self._said, self._family
-        _refuse_strict(given, said)
         interface = str(given.get("interface", given.get("vrf", "")))
         vmac = from_conf_vmac.own(given, said, self._vrid, family)
         more = from_conf_vmac.More(given, said, self._vrid, family, vmac)
@@ -197,19 +196,6 @@ class _Instance:
             except BadValue as bad:
                 self._problems.append(Problem(f"{self.where}.{word}[{number}]", bad.what, bad.instead))
         return tuple(found)
-
-
-def _refuse_strict(given: Words, said: Words) -> None:
-    """Both drop packets to the VIPs, which nobody who runs LVS wants."""
-    no_accept = "lvs-agent does not support no_accept, which has the firewall drop what is for the VIPs"
-    if model.is_on(given.get("no_accept")):
-        raise BadValue(no_accept, "remove it, and let the firewall drop what must not reach them")
-    strict = "lvs-agent does not support {}: it implies no_accept, which has the firewall drop what is for the VIPs"
-    for word, block in (("strict_mode", given), ("vrrp_strict", said)):
-        if word in block:
-            if model.is_on(block[word]):
-                raise BadValue(strict.format(word), "remove it; lvs-agent check finds what the RFC does not allow")
-            return
 
 
 def _checksum_form(given: Words, said: Words) -> ChecksumForm:
