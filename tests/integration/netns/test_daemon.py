@@ -244,6 +244,10 @@ def test_a_second_one_and_a_bad_configuration_do_not_start(stack: ExitStack, tmp
     second.start()
     assert second.ended() == 5
     assert "did you mean interface?" in second.log
+    second.directory.chmod(0o777)
+    second.start()
+    assert second.ended() == 1
+    assert "second is writable by everybody (mode 0777); take that permission away" in second.log
     second.directory = pair.a.directory
     second.start()
     assert second.ended() == 1

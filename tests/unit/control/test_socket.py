@@ -184,6 +184,40 @@ def test_who_says_nothing_or_does_not_read_is_left(server: Server) -> None:
             assert not rest.read().endswith(b"\n")
 
 
+def test_who_reads_too_slowly_is_left(server: Server) -> None:
+    with connected(server) as slow:
+        slow.sendall(pack_request("large", {}))
+        for _nine_seconds in range(6):
+            assert len(slow.recv(1 << 18)) > 0
+            assert client.ask(server.path, "status", {}, 10) == {"verb": "status"}
+            server.later(9 * SECOND)
+        server.later(9 * SECOND)
+        with slow.makefile("rb") as rest:
+            assert not rest.read().endswith(b"\n")
+
+
+def test_what_nobody_reads_is_bounded(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("_lvs_agent.control.socket._MOST_UNREAD", 6_000_000)
+    with connected(server) as slow, connected(server) as other:
+        slow.sendall(pack_request("large", {}))
+        assert slow.recv(1) == b"{"
+        other.sendall(pack_request("large", {}))
+        assert line(other)["error"]["code"] == "busy"
+
+
+def test_one_user_does_not_keep_the_others_out(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("_lvs_agent.control.socket._MOST_OF_A_USER", 2)
+    monkeypatch.setattr("_lvs_agent.control.socket._who", lambda _connection: (1000, "user 1000 (process 1)"))
+    held = [connected(server), connected(server)]
+    for _more in range(100):
+        with connected(server) as one:
+            assert one.recv(1) == b""
+    monkeypatch.setattr("_lvs_agent.control.socket._who", lambda _connection: (0, "root (process 2)"))
+    assert client.ask(server.path, "status", {}, 10) == {"verb": "status"}
+    for one in held:
+        one.close()
+
+
 def test_who_goes_away_before_the_answer_harms_nobody(server: Server) -> None:
     with connected(server) as one:
         one.sendall(pack_request("late", {}))

@@ -47,7 +47,11 @@ class Watched:
         self.ended: Ended | None = None
         self.loop = Loop()
         self.child = child.start(
-            Kind("test", "test", entry), [], time.monotonic_ns(), heard=lambda one, now: self.said.append(one), ended=self._end
+            Kind("test", "test", entry),
+            [],
+            time.monotonic_ns(),
+            heard=lambda one, now: self.said.append(one),
+            ended=self._end,
         )
         self.loop.add(self.child)
 

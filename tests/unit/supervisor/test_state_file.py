@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,16 @@ def written(version: int = 1, alive_ns: object = 1, **lists: object) -> str:
 
 def test_an_empty_file() -> None:
     assert parse(written()) == Saved("b", 1, {})
+    assert parse('{"version": 1, "boot_id": "b", "alive_ns": 1, "instances": [], "tracked": []}') == Saved("b", 1, {})
+
+
+def test_a_draft_that_somebody_put_there_is_not_written_to(tmp_path: Path) -> None:
+    theirs, path = tmp_path / "theirs", tmp_path / "state.json"
+    theirs.write_text("")
+    (tmp_path / f"state.json.{os.getpid()}").symlink_to(theirs)
+    StateFile(str(path), "b").alive(1)
+    assert theirs.read_text() == ""
+    assert parse(path.read_text()).alive_ns == 1
 
 
 @pytest.mark.parametrize(

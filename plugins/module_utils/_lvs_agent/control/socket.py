@@ -4,8 +4,8 @@
 """The control socket: a Unix socket where ``lvsctl`` and other programs of this host ask and tell the daemon.
 
 It never disturbs the daemon: nothing waits, and the number of clients, the length of what they say, the time they
-take to say it and to read their answer are bounded. Who may connect is decided by the socket file's owner, group and
-mode.
+take to say it and to read their answer, and the answers that wait to be read are bounded. Who may connect is decided by
+the socket file's owner, group and mode; one user of that group cannot keep root and the others out.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ _log = logging.getLogger(__name__)
 _NEVER = 1 << 63
 _SECOND = 1_000_000_000
 _MOST_CLIENTS = 32
+_MOST_OF_A_USER = 16
+_MOST_UNREAD = 2 * LONGEST_ANSWER
 _READ = 4096
 _IDLE_NS = 60 * _SECOND
 _SLOW_NS = 10 * _SECOND
+_ANSWER_NS = 60 * _SECOND  # for one that is read, but slowly
 _UCRED = struct.Struct("=iII")  # struct ucred: pid, uid, gid (unix(7))
 _MODE = 0o660
 
@@ -96,7 +99,11 @@ class ControlSocket:
             # it went away again, or we are out of descriptors: those who wait are served later
             return
         connection.setblocking(False)
-        client = _Client(connection, _who(connection), now_ns + _IDLE_NS)
+        uid, who = _who(connection)
+        if uid and sum(one.uid == uid for one in self._clients.values()) >= _MOST_OF_A_USER:
+            connection.close()
+            return
+        client = _Client(connection, uid, who, now_ns + _IDLE_NS)
         self._clients[connection.fileno()] = client
         self._selector.register(connection, selectors.EVENT_READ, client)
         self._room()
@@ -131,8 +138,10 @@ class ControlSocket:
         def reply(answer: Answer) -> None:
             if client.waiting and not client.ended:
                 client.waiting = False
-                client.output += _packed(answer)
+                unread = sum(len(one.output) for one in self._clients.values())
+                client.output += _packed(answer, _MOST_UNREAD - unread)
                 client.deadline_ns = now_ns + _SLOW_NS
+                client.answer_ns = now_ns + _ANSWER_NS
                 self._want(client)
 
         try:
@@ -148,7 +157,7 @@ class ControlSocket:
             with contextlib.suppress(BlockingIOError):
                 sent = client.connection.send(client.output, socket.MSG_NOSIGNAL)
                 del client.output[:sent]
-                client.deadline_ns = now_ns + (_SLOW_NS if client.output else _IDLE_NS)
+                client.deadline_ns = min(now_ns + _SLOW_NS, client.answer_ns) if client.output else now_ns + _IDLE_NS
         if client.over:
             self._end(client)
         else:
@@ -185,10 +194,12 @@ class ControlSocket:
 class _Client:
     """A connection: what it has said and not been answered, and what it has not read."""
 
-    def __init__(self, connection: socket.socket, who: str, deadline_ns: int) -> None:
+    def __init__(self, connection: socket.socket, uid: int, who: str, deadline_ns: int) -> None:
         self.connection = connection
+        self.uid = uid
         self.who = who
         self.deadline_ns = deadline_ns
+        self.answer_ns = _NEVER
         self.output = bytearray()
         self.waiting = False
         self.at_end = False
@@ -228,12 +239,14 @@ class _Client:
         return None
 
 
-def _packed(answer: Answer) -> bytes:
+def _packed(answer: Answer, room: int) -> bytes:
     if isinstance(answer, Refused):
         return pack_refusal(answer)
     line = pack_result(answer)
     if len(line) > LONGEST_ANSWER:
         return pack_refusal(Refused("too_long", f"the answer has {len(line)} bytes", "ask for less"))
+    if len(line) > room:
+        return pack_refusal(Refused("busy", "too many clients do not read their answers", "ask again in a moment"))
     return line
 
 
@@ -261,7 +274,7 @@ def _listen(path: str, group: int) -> socket.socket:
     return listening
 
 
-def _who(connection: socket.socket) -> str:
-    """The user and process at the other end (SO_PEERCRED), in words; names would ask a directory service."""
+def _who(connection: socket.socket) -> tuple[int, str]:
+    """The user and process at the other end (SO_PEERCRED), also in words; names would ask a directory service."""
     pid, uid, _gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return f"{'root' if uid == 0 else f'user {uid}'} (process {pid})"
+    return uid, f"{'root' if uid == 0 else f'user {uid}'} (process {pid})"

@@ -18,7 +18,13 @@ _POLL_SECONDS = 0.02
 def replace(path: str, content: bytes, mode: int) -> None:
     """Make the file at ``path`` have this content; a reader sees all of it or the one before. Raises OSError."""
     draft = f"{path}.{os.getpid()}"
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        handle = os.open(draft, flags, mode)
+    except FileExistsError:
+        # of a process that died in the middle, or put there by somebody who wants to own the file
+        os.unlink(draft)
+        handle = os.open(draft, flags, mode)
     try:
         with open(handle, "wb") as file:
             file.write(content)

@@ -156,13 +156,13 @@ def parse(text: str) -> Saved:
         raise ValueError("nested too deeply") from error
     if not isinstance(content, dict) or content.get("version") != _VERSION:
         raise ValueError(f"not version {_VERSION} of the state file")
-    for key, kind in (("alive_ns", int), ("boot_id", str), ("instances", list), ("tracked", list), ("told", list)):
+    for key, kind in (("alive_ns", int), ("boot_id", str), ("instances", list), ("tracked", list)):
         if not isinstance(content.get(key), kind):
             raise ValueError(f"{key} is missing")  # noqa: TRY004 - a file's content is a value
     states = dict(_state(one) for one in content["instances"])
     results = tuple(_result(one) for one in content["tracked"])
-    told = dict(_told(one) for one in content["told"])
     # what versions before did not write
+    told = dict(_told(one) for one in _list(content.get("told", [])))
     addresses = tuple(_address(one) for one in _list(content.get("addresses", [])))
     borrowed = tuple(_setting(one) for one in _list(content.get("settings", [])))
     return Saved(content["boot_id"], content["alive_ns"], states, results, told, addresses, borrowed)
