@@ -68,13 +68,18 @@ class Probing:
             self.conflicts.setdefault(address, mac.hex(":"))
 
 
-def claim(frame: bytes) -> tuple[str, bytes]:
-    """(address, MAC) of the use, or the wish to use it, that a received frame shows; ("", b"") for none."""
+def claim(frame: bytes, *, wishes: bool = True) -> tuple[str, bytes]:
+    """(address, MAC) of the use that a received frame shows; ("", b"") for none.
+
+    Without ``wishes`` another host's own probe shows nothing: it only asks.
+    """
     packet: arp.Arp | ndisc.Neighbour | None
     if (packet := arp.parse(frame)) is not None:
-        return arp.claimed(packet), packet.sender_mac
+        used = wishes or packet.sender != "0.0.0.0"
+        return (arp.claimed(packet), packet.sender_mac) if used else ("", b"")
     if (packet := ndisc.parse(frame)) is not None:
-        return ndisc.claimed(packet), packet.mac
+        used = wishes or packet.kind == ndisc.ADVERTISEMENT
+        return (ndisc.claimed(packet), packet.mac) if used else ("", b"")
     return "", b""
 
 

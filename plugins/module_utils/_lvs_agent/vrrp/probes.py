@@ -40,10 +40,12 @@ class Probes:
         self._closed = closed
         self._wires: dict[tuple[str, int], Wire] = {}
         self._probes: dict[object, _Probe] = {}
+        self._asking: dict[tuple[str, str], set[object]] = {}
         self.due = NEVER
 
     def start(self, owner: object, addresses: Collection[tuple[str, str]], spacing: int, now: int) -> None:
         """Ask for each (interface, address) twice, ``spacing`` apart; the answers come by ``heard``."""
+        self._forget(owner)
         probe = _Probe(spacing=spacing, next_ns=now)
         for interface, address in addresses:
             ethertype = ndisc.ETH_P_IPV6 if ":" in address else arp.ETH_P_ARP
@@ -53,11 +55,13 @@ class Probes:
                 probe.addresses.add((interface, address))
         if probe.frames:
             self._probes[owner] = probe
+            for asked in probe.addresses:
+                self._asking.setdefault(asked, set()).add(owner)
         self._rearm()
 
     def stop(self, owner: object) -> None:
         """Its answer no longer matters."""
-        if self._probes.pop(owner, None) is not None:
+        if self._forget(owner):
             self._close_idle()
             self._rearm()
 
@@ -67,7 +71,7 @@ class Probes:
             if probe.next_ns > now:
                 continue
             if not probe.rounds:
-                del self._probes[owner]
+                self._forget(owner)
                 continue
             probe.rounds -= 1
             probe.next_ns = now + probe.spacing
@@ -86,15 +90,24 @@ class Probes:
                 break
             if frame is None:
                 break
-            address, mac = conflict.claim(frame)
+            # another director that starts asks the same, and has as little
+            address, mac = conflict.claim(frame, wishes=False)
             if address and mac not in own_macs:
-                asked = (wire.interface, address)
-                found += [
-                    (owner, f"{mac.hex(':')} ({address})")
-                    for owner, probe in self._probes.items()
-                    if asked in probe.addresses
-                ]
+                owners = self._asking.get((wire.interface, address), ())
+                found += [(owner, f"{mac.hex(':')} ({address})") for owner in owners]
         return found
+
+    def _forget(self, owner: object) -> bool:
+        """Whether there was something to forget."""
+        probe = self._probes.pop(owner, None)
+        if probe is None:
+            return False
+        for asked in probe.addresses:
+            owners = self._asking[asked]
+            owners.discard(owner)
+            if not owners:
+                del self._asking[asked]
+        return True
 
     def _wire(self, interface: str, ethertype: int) -> Wire | None:
         """None for what has neither ARP nor neighbour discovery, or is down."""
