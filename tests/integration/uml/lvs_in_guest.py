@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs in the guest of test_lvs.py: PYTHON lvs_in_guest.py DIRECTORY, with wide.conf, sync.conf and both.conf in it.
 
-keepalived and our own parts, one after the other, program the kernel from the same files; then somebody else interferes.
-Prints a JSON object: step -> its answers. What they should be stands in the test.
+keepalived and our own parts, one after the other, program the kernel from the same files; then somebody else changes
+it. Prints a JSON object: step -> its answers. What they should be stands in the test.
 """
 
 from __future__ import annotations
@@ -140,7 +140,8 @@ def ours(conf: Path) -> dict[str, Any]:
         ready = syncing.apply(ipvs, sync_daemon.wanted(plan.sync_daemon, ()))
         first = sync_daemon.set_timeouts(ipvs, plan.timeouts)
         again = sync_daemon.set_timeouts(ipvs, plan.timeouts)
-        found = {"-Sn": saved(), "thresholds": thresholds(), "daemons": daemons(), "timeouts": timeouts()}
+        found: dict[str, Any] = {"-Sn": saved(), "thresholds": thresholds(), "timeouts": timeouts()}
+        found["daemons"] = daemons()
         backups = sync_daemon.wanted(plan.sync_daemon, ())
         found["orders to those that run"] = sync_daemon.orders(ipvs.daemons(), backups)
         as_master = syncing.apply(ipvs, sync_daemon.wanted(plan.sync_daemon, ("VI",)))

@@ -373,6 +373,10 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "quorum": (lambda a: server(a).update(quorum=5), "5 is above the weight of all servers together, 2"),
     "hysteresis": (lambda a: server(a).update(quorum=2, hysteresis=2), "2 is not below the quorum, 2"),
+    "depool_floor": (
+        lambda a: server(a).update(depool_floor=3),
+        "depool_floor (a, b): 3 is above the number of real servers, 2; write at most 2, or 100%",
+    ),
     "persistence": (
         lambda a: server(a).update(persistence_timeout=-1),
         "write a whole number from 1 to 2678400, or 0 for off",
@@ -414,6 +418,14 @@ def test_a_mistake_is_named(change: Callable[[dict[str, Any]], Any], message: st
 
 
 WARNINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "floor below the quorum": (
+        lambda a: server(a).update(depool_floor="50%", quorum=2, sorry_server="192.0.2.9"),
+        "the servers it keeps may have a weight of 1 together; below 2 the sorry server replaces them",
+    ),
+    "slow start of weight 1": (
+        lambda a: real(a).update(slow_start=5),
+        "a weight of 1 has nowhere to grow from; write weight 10 or the like for its servers",
+    ),
     "VIP of nobody": (
         lambda a: server(a).update(ip="192.0.2.103"),
         "no vrrp_instance holds 192.0.2.103; did you mean",

@@ -142,11 +142,19 @@ def test_a_word_of_a_virtual_server(words: dict[str, Any], present: list[str], a
 
 def test_a_firewall_mark_has_no_port_and_its_checks_do() -> None:
     reals = [{"ip": "192.0.2.11", "port": 80, "TCP_CHECK": {}, "PING_CHECK": {}}]
-    text = written(virtual_servers=[{"fwmark": 3, "protocol": "TCP", "real_server": reals}])
+    text = written(virtual_servers=[{"fwmark": 3, "lb_kind": "DR", "protocol": "TCP", "real_server": reals}])
     assert "virtual_server fwmark 3 {" in text
     assert "real_server 192.0.2.11 {" in text
     assert text.count("connect_port 80") == 1
     assert "protocol" not in text
+
+
+def test_with_nat_a_port_is_the_one_that_packets_get() -> None:
+    reals = [{"ip": "192.0.2.11", "port": 80, "TCP_CHECK": {}}, {"ip": "192.0.2.12", "port": 80, "lvs_method": "DR"}]
+    text = written(virtual_servers=[{"fwmark": 3, "real_server": reals}])
+    assert "real_server 192.0.2.11 80 {" in text
+    assert "real_server 192.0.2.12 {" in text
+    assert text.count("connect_port 80") == 1
 
 
 @pytest.mark.parametrize("explicit", [{"enable_script_security": False}, {"script_user": "nobody nogroup"}])

@@ -33,6 +33,8 @@ def problems(director: Director) -> list[Problem]:
         found += _granularity(director, server, where)
         found += _pool(director, server, where)
         found += _weights(director, server, where)
+        found += _floor(director, server, where)
+        found += _slow_start(director, server, where)
         marks = model.is_mark_only(server, groups)
         for number, real in enumerate(blocks(server.get("real_server"))):
             path = f"{where}.real_server[{label(REAL_SERVER, real, number)}]"
@@ -268,3 +270,38 @@ def _weights(director: Director, server: Server, where: str) -> list[Problem]:
     if quorum is not None and hysteresis is not None and hysteresis >= quorum:
         return [director.problem(f"{where}.hysteresis", f"{hysteresis} is not below the quorum, {quorum}")]
     return []
+
+
+def _own_weights(server: Server) -> list[int]:
+    """The weights of all real servers; none when one is unreadable."""
+    default = server.get("weight", 1)
+    weights = [model.whole(real.get("weight", default)) for real in model.real_servers(server)]
+    return [] if None in weights else [weight for weight in weights if weight is not None]
+
+
+def _floor(director: Director, server: Server, where: str) -> list[Problem]:
+    """The depool floor: there are so many servers, and with a sorry server they are enough for the quorum."""
+    said, weights = str(server.get("depool_floor", "0")), sorted(_own_weights(server))
+    number = model.whole(said.rstrip("%"))
+    if not number or not weights:
+        return []
+    if said.endswith("%"):
+        number = -(-number * len(weights) // 100)
+    elif number > len(weights):
+        what = f"{number} is above the number of real servers, {len(weights)}"
+        return [director.problem(f"{where}.depool_floor", what, f"write at most {len(weights)}, or 100%")]
+    kept = sum(weights[:number])
+    least = (model.whole(server.get("quorum", 1)) or 1) - (model.whole(server.get("hysteresis", 0)) or 0)
+    if server.get("sorry_server") is None or kept >= least:
+        return []
+    what = f"the servers it keeps may have a weight of {kept} together; below {least} the sorry server replaces them"
+    return [director.problem(f"{where}.depool_floor", what, "write a higher one, or a lower quorum", WARNING)]
+
+
+def _slow_start(director: Director, server: Server, where: str) -> list[Problem]:
+    said = [server, *blocks(server.get("real_server"))]
+    weights = _own_weights(server)
+    if max(weights, default=2) > 1 or not any(model.whole(one.get("slow_start", 0)) != 0 for one in said):
+        return []
+    what = "a weight of 1 has nowhere to grow from"
+    return [director.problem(f"{where}.slow_start", what, "write weight 10 or the like for its servers", WARNING)]

@@ -349,6 +349,7 @@ VIRTUAL_SERVER = Block(
             default="0",
         ),
         seconds("slow_start", 0, 86400, "Seconds in which a server's weight grows after it came up.", own=True),
+        flag("keep_other_servers", "Real servers that somebody else added to it in the kernel stay.", own=True),
         *_own_check_words(),
         words(
             "sorry_server",

@@ -38,6 +38,7 @@ Words = Mapping[str, Any]
 _Checks = Mapping[tuple[str, str], list[CheckPlan]]
 
 _SECOND = 1_000_000_000
+_TWICE = ("write it once", "write it once; with DR and TUN its port counts for nothing")
 _METHODS = {"NAT": FWD_MASQ, "DR": FWD_DROUTE, "TUN": FWD_TUNNEL}
 
 
@@ -172,13 +173,16 @@ def _real_servers(
 ) -> tuple[RealServerPlan, ...]:
     found: list[RealServerPlan] = []
     template = _Defaults(server, said)
-    names: set[str] = set()
+    names: set[tuple[str, int | None]] = set()
     for number, real in enumerate(blocks(server.get("real_server"))):
         try:
             one = template.server(real, service, families, checks)
-            if one.name in names:
-                raise BadValue(f"the real server {one.name} is in this pool twice", "write it once")
-            names.add(one.name)
+            place_of = one.destination
+            # with DR and TUN the port is the packet's
+            known = (place_of.addr, place_of.port if place_of.fwd_method == FWD_MASQ else None)
+            if known in names:
+                raise BadValue(f"the real server {one.name} is in this pool twice", _TWICE[known[1] is None])
+            names.add(known)
             found.append(one)
         except BadValue as bad:
             raise _BadServer(label(REAL_SERVER, real, number), bad) from bad

@@ -155,7 +155,11 @@ class Writer:
         """The whole table that is wanted from now on; ``keep_others``: services in which others' real servers stay."""
         before = self._desired or {}
         self._desired = desired = dict(desired)
+        for key in self._keep_others.symmetric_difference(keep_others):
+            self._known.forget(key)  # what is ours there is another question now
+            self._synced.discard(key)
         self._keep_others = frozenset(keep_others)
+        self._due_ns = min(self._due_ns, 0)
         gone = [key for key in before if key not in desired]
         for key in [*[key for key in desired if desired[key] != before.get(key)], *gone]:
             self._mark(key)
@@ -268,7 +272,8 @@ class Writer:
             if key not in known.table and (key in desired or key in listing):
                 self._dirty[key] = None
         known.listing = listing
-        self._own(self.owned.without([key for key in self.owned.services if key not in desired and key not in listing]))
+        gone = [key for key in self.owned.services if key not in desired and key not in listing]
+        self._own(self.owned.with_table(desired, self._keep_others).without(gone))
         self._queue = sorted((key for key in desired if key in listing), key=lambda key: key in known.table)
         self._round_ns = now_ns
 
