@@ -222,8 +222,8 @@ WRONG = [
     (
         f"virtual_server_group G {{\n 2001:db8::1 80\n}}\nvirtual_server group G {{\n {SERVER}}}\n",
         (
-            "virtual_server[group G].real_server[10.0.0.1:80]: a real server of another address family than its virtual "
-            "server is reached by tunnel only; write lb_kind TUN, or its other address"
+            "virtual_server[group G].real_server[10.0.0.1:80]: a real server of another address family than its "
+            "virtual server is reached by tunnel only; write lb_kind TUN, or its other address"
         ),
     ),
     (
@@ -244,8 +244,8 @@ WRONG = [
             " protocol TCP\n real_server 10.0.0.1 80 {\n }\n real_server 10.0.0.1 81 {\n }\n}\n"
         ),
         (
-            "virtual_server[group G].real_server[10.0.0.1:81]: the real server 10.0.0.1:81 is in this pool twice; write it "
-            "once; with DR and TUN its port counts for nothing"
+            "virtual_server[group G].real_server[10.0.0.1:81]: the real server 10.0.0.1:81 is in this pool twice; write "
+            "it once; with DR and TUN its port counts for nothing"
         ),
     ),
     (
