@@ -1,14 +1,16 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A table of figures, ours beside keepalived's, for people and as JSON."""
+"""A table of figures, ours beside keepalived's, for people and as JSON; pictures beside it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from director_pair import KEEPALIVED, OURS
+from strip_plot import strip_svg
 
 
 class Figures:
@@ -25,6 +27,11 @@ class Figures:
         self.measured[name] = {"to reach": to_reach, **said, **numbers}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps(self.measured, indent=1))
+
+    def picture(self, name: str, title: str, series: Mapping[str, Sequence[float]]) -> None:
+        """Milliseconds as an SVG beside the JSON."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.with_name(f"{name}.svg").write_text(strip_svg(title, series))
 
     def table(self) -> str:
         """All of it."""

@@ -1,6 +1,6 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The figures of VRRP, ours beside keepalived's: one table at the end, build/bench/vrrp.json."""
+"""The figures of VRRP, ours beside keepalived's: one table at the end, build/bench/vrrp.json and vrrp_*.svg."""
 
 from __future__ import annotations
 

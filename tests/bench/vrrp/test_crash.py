@@ -99,6 +99,15 @@ def test_crash(side_by_side: Callable[[Any], dict[str, Found]], figures: Figures
             {engine: summary(one.late_ms[vrid]) for engine, one in found.items()},
             milliseconds={engine: one.late_ms[vrid] for engine, one in found.items()},
         )
+    figures.picture(
+        "vrrp_crash",
+        f"{CRASHES} crashes: the successor's first advert, beyond the arithmetic",
+        {
+            f"VRRPv{version} {interval:g} s, {engine}": one.late_ms[vrid]
+            for vrid, (version, interval) in ROUTERS.items()
+            for engine, one in found.items()
+        },
+    )
     figures.add(
         "crash, profile fast, as a client sees it, min / median / max",
         f"{FAST_MS} ms",
