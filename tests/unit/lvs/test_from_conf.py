@@ -234,8 +234,8 @@ WRONG = [
     (
         "virtual_server fwmark 3 {\n lb_kind DR\n real_server 10.0.0.1 80 {\n }\n real_server 10.0.0.1 81 {\n }\n}\n",
         (
-            "virtual_server[fwmark 3].real_server[10.0.0.1]: the real server 10.0.0.1 is in this pool twice; write "
-            "it once; with DR and TUN its port counts for nothing"
+            "virtual_server[fwmark 3].real_server[10.0.0.1]: the real server 10.0.0.1 is in this pool twice; "
+            "write it once; with DR and TUN its port counts for nothing"
         ),
     ),
     (
@@ -244,8 +244,8 @@ WRONG = [
             " protocol TCP\n real_server 10.0.0.1 80 {\n }\n real_server 10.0.0.1 81 {\n }\n}\n"
         ),
         (
-            "virtual_server[group G].real_server[10.0.0.1:81]: the real server 10.0.0.1:81 is in this pool twice; write "
-            "it once; with DR and TUN its port counts for nothing"
+            "virtual_server[group G].real_server[10.0.0.1:81]: the real server 10.0.0.1:81 is in this pool twice; "
+            "write it once; with DR and TUN its port counts for nothing"
         ),
     ),
     (
