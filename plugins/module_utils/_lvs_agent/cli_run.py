@@ -1,7 +1,7 @@
 # Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the daemon: VRRP as keepalived.conf says, in the foreground, logging to standard error.
+"""Run the daemon as keepalived.conf says: VRRP, health checks, IPVS; in the foreground, logging to standard error.
 
 Signals: SIGHUP reads the configuration again, one with errors is not taken; SIGTERM and SIGINT hand over to another
 director and end, a second one does not wait for it.
@@ -26,6 +26,9 @@ from .supervisor.reload import config_id
 
 if TYPE_CHECKING:
     import argparse
+
+    from .supervisor.channel import Channel
+    from .supervisor.part import Part
 
 NAME = "run"
 HELP = "run the daemon"
@@ -73,7 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"lvs-agent run: there is no group {arguments.socket_group}\n")
         return USAGE
     # everything the daemon and its VRRP process need, and nothing the other commands wait for
+    from .supervisor.balancing import OWNED, Balancing
     from .supervisor.scripting import Scripting
+    from .supervisor.state_file import boot_id
     from .supervisor.supervisor import Options, Supervisor
     from .vrrp import process
 
@@ -87,8 +92,25 @@ def run(arguments: argparse.Namespace) -> int:
         pid_file=arguments.pid_file,
     )
 
-    def parts(supervisor: Supervisor) -> list[Scripting]:
-        return [Scripting(supervisor.track, supervisor.record)]
+    def balance(channel: Channel) -> int:
+        # imported there: only that process needs it
+        from .supervisor import lvs_process
+        from .supervisor.lvs_files import LvsFiles
+
+        return lvs_process.run(channel, LvsFiles(options.runtime_dir, options.history_dir, boot_id()))
+
+    def parts(supervisor: Supervisor) -> list[Part]:
+        scripting = Scripting(supervisor.track, supervisor.record)
+        balancing = Balancing(
+            supervisor.loop,
+            balance,
+            scripting.balanced,
+            supervisor.record,
+            keep=[supervisor.lock],
+            left=lambda: os.path.exists(os.path.join(options.runtime_dir, OWNED)),
+        )
+        supervisor.operator.balancing = balancing
+        return [balancing, scripting]
 
     try:
         os.makedirs(options.runtime_dir, mode=0o755, exist_ok=True)

@@ -16,8 +16,9 @@ from .protocol import SOCKET, Refused
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from ..lvs.messages import ToLvs
     from ..vrrp.messages import Status
     from .events import Events
 
@@ -48,6 +49,15 @@ class Daemon(Protocol):
 
     def reload(self, who: str, reply: Reply) -> None:
         """Read the configuration again."""
+
+    def ask_lvs(self, make: Callable[[int], ToLvs], reply: Reply, limit_ns: int = ...) -> None:
+        """A question to the LVS process, whose number ``make`` gets. Raises Refused."""
+
+    def order_lvs(self, make: Callable[[int], ToLvs], what: str, who: str, reply: Reply, limit_ns: int) -> None:
+        """The same for an order, which is written down. Raises Refused."""
+
+    def read_lvs(self, done: Callable[[bytes | None, Sequence[str]], None]) -> None:
+        """What the file says now for the LVS process, None and the errors when it has some."""
 
     def hand_over(self, name: str | None, who: str, reply: Reply) -> None:
         """Give mastership of an instance, of a sync group, or of all away. Raises Refused."""

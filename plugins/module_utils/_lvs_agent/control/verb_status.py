@@ -53,6 +53,8 @@ class StatusVerb(Verb):
         yield f"configuration {configuration['file']}: {configuration['said']}"
         died = f"; it has died {vrrp['deaths']} times" if vrrp["deaths"] else ""
         yield f"VRRP process {vrrp['pid'] or 'does not run'}{died}"
+        if result["lvs_process"] is not None:
+            yield from _lvs(result["lvs_process"])
         if result["instances"]:
             yield ""
             header = ("INSTANCE", "STATE", "FOR", "PRIORITY", "INTERFACE", "MASTER", "VIPS")
@@ -65,6 +67,16 @@ class StatusVerb(Verb):
     def exit_status(self, result: dict[str, Any]) -> int:
         """1 when something is wrong."""
         return GOOD if result["healthy"] else WRONG
+
+
+def _lvs(one: dict[str, Any]) -> Iterator[str]:
+    died = f"; it has died {one['deaths']} times" if one["deaths"] else ""
+    yield f"LVS process {one['pid'] or 'does not run'}{died}"
+    if "real_servers" in one:
+        said = f"{one['virtual_servers']} virtual servers ({one['without_quorum']} without quorum), "
+        said += f"{one['real_servers']} real servers ({one['down']} down, {one['drained']} drained)"
+        repaired = f", drift repaired {one['drifts_repaired']} times" if one["drifts_repaired"] else ""
+        yield f"{said}; the kernel's table is {'as wanted' if one['in_step'] else 'being written'}{repaired}"
 
 
 def _row(one: dict[str, Any]) -> tuple[object, ...]:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 
 from ..spelling import nearest
 from .protocol import Refused
+from .verb_diff import DiffVerb
+from .verb_drain import DrainVerb, UndrainVerb
 from .verb_events import EventsVerb
 from .verb_failover import FailoverVerb
 from .verb_reload import ReloadVerb
+from .verb_servers import ServersVerb
 from .verb_status import StatusVerb
 from .verb_vrrp import VrrpVerb
 
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
     from .verb import Daemon, Reply, Verb
 
 #: In the order of the help.
-VERBS: tuple[Verb, ...] = (StatusVerb(), VrrpVerb(), EventsVerb(), FailoverVerb(), ReloadVerb())
+VERBS: tuple[Verb, ...] = (
+    *(StatusVerb(), VrrpVerb(), ServersVerb(), EventsVerb()),
+    *(DrainVerb(), UndrainVerb(), FailoverVerb(), DiffVerb(), ReloadVerb()),
+)
 _BY_NAME = {verb.NAME: verb for verb in VERBS}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..health import results
 from ..lvs import overrides, owned, state
 from . import files
+from .balancing import OWNED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ class LvsFiles:
 
     def __init__(self, runtime_dir: str, state_dir: str | None, boot_id: str) -> None:
         self._known = os.path.join(runtime_dir, "lvs.json")
-        self._owned = os.path.join(runtime_dir, "owned.json")
+        self._owned = os.path.join(runtime_dir, OWNED)
         self._drains = os.path.join(state_dir or runtime_dir, "drains.json")
         self._boot_id = boot_id
         self._told: set[str] = set()

@@ -204,7 +204,7 @@ class LvsOperator:
         count = "1 connection is" if connections == 1 else f"{connections} connections are"
         late = " after the time given" if waited else ""
         said = "no connection is left" if done else f"{count} left{late}; no new ones come"
-        result = {"done": done, "drained": places, "connections": connections, "said": said}
+        result = {"done": done, "waited": waited, "drained": places, "connections": connections, "said": said}
         self._process.tell(messages.Answer(number, result))
 
 

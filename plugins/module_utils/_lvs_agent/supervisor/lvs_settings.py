@@ -13,9 +13,10 @@ import pickle
 import zlib
 from typing import TYPE_CHECKING
 
+from ..lvs.plan import LvsPlan
+
 if TYPE_CHECKING:
     from ..health.plan import CheckPlan
-    from ..lvs.plan import LvsPlan
 
 _QUICK = 1
 
@@ -35,6 +36,8 @@ def pack(settings: LvsSettings) -> bytes:
 
 
 def unpack(packed: bytes) -> LvsSettings:
-    """What :func:`pack` packed."""
+    """What :func:`pack` packed; b"" for nothing to do."""
+    if not packed:
+        return LvsSettings(LvsPlan(), (), 0o022)
     found: LvsSettings = pickle.loads(zlib.decompress(packed))  # noqa: S301 - from our own reader
     return found

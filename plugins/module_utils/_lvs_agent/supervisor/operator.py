@@ -11,6 +11,7 @@ from ..control.protocol import Refused
 from ..spelling import nearest
 from ..vrrp import messages
 from ..vrrp.actions import State
+from .balancing import ANSWER_NS
 from .loop import NEVER
 from .status_requests import HandOver, StatusRequests
 
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
     from ..control.events import Events
     from ..control.verb import Reply
+    from ..lvs.messages import Answer, ToLvs
     from ..vrrp.plan import InstancePlan, Plan
+    from .balancing import Balancing
     from .journal import Journal
     from .loop import Source
+    from .reader import Result
     from .vrrp_keeper import VrrpKeeper
 
 _SECOND = 1_000_000_000
@@ -32,7 +36,8 @@ _ADVERTS = 6
 class Operator:
     """The daemon as verbs know it (:class:`..control.verb.Daemon`); a source of the loop, for hand-overs.
 
-    ``plan`` is what is in force, None before there is one; ``overview`` and ``reload`` are the supervisor's own.
+    ``plan`` is what is in force, None before there is one; ``overview``, ``reload`` and ``read`` (the file, for a
+    look) are the supervisor's own.
     """
 
     def __init__(
@@ -40,16 +45,20 @@ class Operator:
         keeper: VrrpKeeper,
         journal: Journal,
         clock: Callable[[], int],
+        *,
         overview: Callable[[], dict[str, Any]],
         reload: Callable[[str, Reply], None],
+        read: Callable[[Callable[[Result], None]], None],
     ) -> None:
         self.plan: Plan | None = None
+        self.balancing: Balancing | None = None
         self.events: Events = journal.events
         self._keeper = keeper
         self._journal = journal
         self._clock = clock
         self._overview = overview
         self._reload = reload
+        self._read = read
         self._requests = StatusRequests()
         self._hand_overs: list[tuple[HandOver, Reply]] = []
 
@@ -108,6 +117,32 @@ class Operator:
         number = self._requests.add(self._clock(), reply)
         if number is not None and not self._keeper.send(messages.StatusRequest(number)):
             self._requests.give_up()
+
+    def ask_lvs(self, make: Callable[[int], ToLvs], reply: Reply, limit_ns: int = ANSWER_NS) -> None:
+        """A question to the LVS process, whose number ``make`` gets. Raises Refused."""
+        if self.balancing is None or not self.balancing.runs:
+            what = "the configuration has no virtual_server"
+            raise Refused("no_virtual_servers", what, "`lvsctl vrrp` shows what it has")
+
+        def answered(answer: Answer | None) -> None:
+            if answer is None:
+                what = "the LVS process does not answer"
+                reply(Refused("lvs_silent", what, "`lvsctl status` and `lvsctl events` say what became of it"))
+            elif answer.refused is not None:
+                reply(Refused(*answer.refused))
+            else:
+                reply(answer.result)
+
+        self.balancing.ask(make, answered, self._clock(), limit_ns)
+
+    def read_lvs(self, done: Callable[[bytes | None, Sequence[str]], None]) -> None:
+        """What the file says now for the LVS process, None and the errors when it has some."""
+        self._read(lambda result: done(None if result.settings is None else result.settings.lvs, result.errors))
+
+    def order_lvs(self, make: Callable[[int], ToLvs], what: str, who: str, reply: Reply, limit_ns: int) -> None:
+        """The same for an order, which is written down. Raises Refused."""
+        self._journal.event("order", f"{what}, asked for by {who}")
+        self.ask_lvs(make, reply, limit_ns)
 
     def hand_over(self, name: str | None, who: str, reply: Reply) -> None:
         """Give mastership of an instance, of a sync group, or of all away. Raises Refused."""

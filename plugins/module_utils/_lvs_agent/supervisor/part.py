@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..vrrp.messages import TrackResult
+    from .channel import Channel
+    from .child import Child
     from .loop import Source
+    from .process import Process
     from .reader import Settings
 
 
@@ -35,6 +38,18 @@ class Part(Protocol):
 
     def waiting(self) -> list[str]:
         """What would be lost if another program took over now, in words."""
+
+    def children(self) -> Mapping[str, Child]:
+        """Processes that go on under another program, by the names of their kinds."""
+
+    def adopt(self, name: str, process: Process, channel: Channel, now_ns: int) -> None:
+        """A process of the program before, which may be another part's."""
+
+    def overview(self) -> dict[str, Any]:
+        """For the daemon's own overview, as plain values for JSON."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with it now, in words."""
 
     def hand_over(self) -> None:
         """Another program takes over; when it cannot, ``configure`` is called."""

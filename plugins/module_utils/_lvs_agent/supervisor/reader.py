@@ -36,7 +36,7 @@ _HOST_SCRIPT_SECONDS = 10  # keepalived's
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """All that a file says, for each part of the daemon."""
+    """All that a file says, for each part of the daemon; ``lvs`` is b"" or what lvs_settings.pack made."""
 
     plan: Plan
     tracks: TrackPlans
@@ -47,6 +47,7 @@ class Settings:
     startup: HostScript | None = None
     shutdown: HostScript | None = None
     states_on_reload: bool = False
+    lvs: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,18 +98,39 @@ def _settings(configuration: dict[str, Any]) -> tuple[Settings, list[str]]:
     mail = notify_conf.mail(configuration, os.uname().nodename)
     said = configuration["global_defs"]
     startup, shutdown = (_host_script(said, word, commands, problems) for word in ("startup_script", "shutdown_script"))
+    umask = _umask(said.get("umask"))
+    lvs, more = _lvs(configuration, commands, umask)
+    problems += more
     settings = Settings(
         plan,
         tracks,
         commands,
         mail,
         tuple(fifos),
-        _umask(said.get("umask")),
+        umask,
         startup,
         shutdown,
         model.is_on(said.get("fifo_write_vrrp_states_on_reload")),
+        lvs,
     )
     return settings, problems
+
+
+def _lvs(configuration: dict[str, Any], commands: Commands, umask: int) -> tuple[bytes, list[str]]:
+    """What the LVS process is to do, b"" for nothing, and which of its programs it cannot run."""
+    from ..health import from_conf as health_conf
+    from ..health.plan import MiscCheck
+    from ..lvs import from_conf as lvs_conf
+    from ..lvs.plan import LvsPlan
+    from . import lvs_settings
+
+    checks = tuple(health_conf.plans(configuration, commands))
+    plan = lvs_conf.plan(configuration, checks)
+    refused = [one for one in checks if isinstance(one.check, MiscCheck) and one.check.refused]
+    problems = [f"{one.id} fails: {one.check.refused}" for one in refused if isinstance(one.check, MiscCheck)]
+    if plan == LvsPlan():
+        return b"", problems
+    return lvs_settings.pack(lvs_settings.LvsSettings(plan, checks, umask)), problems
 
 
 def _host_script(said: dict[str, Any], word: str, commands: Commands, problems: list[str]) -> HostScript | None:

@@ -74,6 +74,21 @@ class Reloads:
             self._start(self._read)
         return True
 
+    def look(self, done: Callable[[Result], None]) -> None:
+        """Read for ``done`` only; nothing comes of it."""
+
+        def read(result: Result) -> None:
+            self._loop.remove(job)
+            job.close()
+            done(result)
+
+        try:
+            job = reader.read_apart(self._path, self._config_id, self._clock() + reader.LIMIT_NS, read)
+        except OSError as error:
+            done(reader.Result(None, (f"{self._path}: no process to read it: {error.strerror}",)))
+            return
+        self._loop.add(job)
+
     def finish(self, answer: dict[str, Any]) -> bool:
         """Answer who asked; whether another reading was asked for meanwhile, and begins now."""
         replies, self._replies, self._later = self._replies, self._later, []

@@ -17,10 +17,14 @@ from ..vrrp.messages import Configured, LowerPriorityAdvert, PriorityChanged, Tr
 from .host_scripts import HostScripts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from ..lvs.transitions import Transition
     from ..notify.notifier import Recorded
+    from .channel import Channel
+    from .child import Child
     from .loop import Source
+    from .process import Process
     from .reader import Settings
 
 #: Writes an event: its kind, why, whose it is, and what else belongs to it.
@@ -80,6 +84,25 @@ class Scripting:
     def waiting(self) -> list[str]:
         """Notifications on their way."""
         return self._notifier.waiting()
+
+    def children(self) -> Mapping[str, Child]:
+        """None that could be told anything: what was started runs on by itself."""
+        return {}
+
+    def adopt(self, name: str, process: Process, channel: Channel, now_ns: int) -> None:
+        """The spawner finds its own."""
+
+    def overview(self) -> dict[str, Any]:
+        """Nothing that the events do not have."""
+        return {}
+
+    def problems(self) -> list[str]:
+        """None that are not events."""
+        return []
+
+    def balanced(self, transition: Transition, cause: str, now_ns: int) -> None:
+        """Notify of a real server or a quorum."""
+        self._notifier.balanced(transition, cause, now_ns)
 
     def hand_over(self) -> None:
         """Leave the FIFOs to the next program."""

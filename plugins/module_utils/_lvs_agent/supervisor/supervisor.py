@@ -74,7 +74,8 @@ class Options:
 class Supervisor:
     """One run of the daemon.
 
-    ``entry`` is the VRRP process's main function; ``parts`` makes tracking and notification.
+    ``entry`` is the VRRP process's main function; ``parts`` makes the others, which may use ``loop``, ``lock`` (for
+    their children to hold) and ``operator``.
     """
 
     def __init__(
@@ -87,16 +88,15 @@ class Supervisor:
     ) -> None:
         self._options = options
         self._environment = environment
-        self._parts = parts(self)
         self._clock = clock
         self._started_ns = clock()
         inherited = upgrade.inherited(environment)
-        self._lock = (
+        self.lock = self._lock = (
             files.lock(os.path.join(options.runtime_dir, "lock"), _LOCK_PATIENCE_NS)
             if inherited is None
             else inherited.lock
         )
-        self._loop = Loop(clock)
+        self.loop = self._loop = Loop(clock)
         self._notify = sd_notify.from_environment(environment, os.getpid())
         self._file = StateFile(os.path.join(options.runtime_dir, "state.json"), boot_id())
         self._saved = self._file.read()
@@ -107,7 +107,15 @@ class Supervisor:
         self._keeper = VrrpKeeper(self._loop, entry, self._file, self, [self._lock])
         if self._saved is not None:
             self._keeper.told.update(self._saved.told)
-        self._operator = Operator(self._keeper, self._journal, clock, self._overview, self.reload)
+        self.operator = Operator(
+            self._keeper,
+            self._journal,
+            clock,
+            overview=self._overview,
+            reload=self.reload,
+            read=self._look,
+        )
+        self._parts = parts(self)
         self._control = ControlSocket(options.socket, options.group, self._answer)
         self._exchange = Exchange(
             self._parts,
@@ -159,7 +167,7 @@ class Supervisor:
         now = self._clock()
         if self._options.pid_file:
             files.replace(self._options.pid_file, f"{os.getpid()}\n".encode(), 0o644)
-        sources: list[Source] = [signals, self._keeper, self._control, *self._operator.sources(), self._notify]
+        sources: list[Source] = [signals, self._keeper, self._control, *self.operator.sources(), self._notify]
         sources += [self._exchange, self._ending]
         for source in [*sources, *(one for part in self._parts for one in part.sources())]:
             self._loop.add(source)
@@ -175,8 +183,11 @@ class Supervisor:
                 self._keeper.states.update(self._saved.states)
             told = f"lvs-agent {VERSION} takes over from the program before, process {os.getpid()}"
             self._journal.event("upgrade", told)
-            for process, channel in self._inherited.children.values():
-                self._keeper.adopt(process, channel, now)
+            for name, (process, channel) in self._inherited.children.items():
+                if name == vrrp_keeper.NAME:
+                    self._keeper.adopt(process, channel, now)
+                for part in self._parts:
+                    part.adopt(name, process, channel, now)
             self._keeper.start(now)
         self._reload.begin()
 
@@ -242,7 +253,7 @@ class Supervisor:
         self._applied_real = time.time()
         for part in self._parts:
             part.configure(self._settings, now_ns)
-        self._operator.plan = self._settings.plan
+        self.operator.plan = self._settings.plan
         # the answer comes with Configured
         self._keeper.configure(self._settings.plan, now_ns)
 
@@ -287,7 +298,12 @@ class Supervisor:
     def _children(self) -> dict[str, Child]:
         """For the new program; none while nothing is configured."""
         child = self._keeper.child
-        return {} if child is None or self._settings is None else {vrrp_keeper.NAME: child}
+        if child is None or self._settings is None:
+            return {}
+        found = {vrrp_keeper.NAME: child}
+        for part in self._parts:
+            found.update(part.children())
+        return found
 
     def _last_words(self) -> None:
         _log.info("the program was exchanged: the new one takes over")
@@ -309,7 +325,7 @@ class Supervisor:
         self._journal.heard(message)
         if isinstance(message, messages.Transitioned) and self._up and not self._reload.running:
             self._notify.status(f"{message.name} is {message.state.value}")
-        self._operator.heard(message, now_ns)
+        self.operator.heard(message, now_ns)
         for part in self._parts:
             part.heard(message, now_ns)
 
@@ -341,7 +357,7 @@ class Supervisor:
         cause = f"VRRP process {pid} died ({ended.how}); another is started {when}, addresses stay where they are"
         _log.error("%s", cause)
         self._journal.event("process_died", cause, pid=pid)
-        self._operator.vrrp_died()
+        self.operator.vrrp_died()
 
     def stopped(self) -> None:
         """The VRRP process ended as it was told: the rest may finish."""
@@ -360,7 +376,7 @@ class Supervisor:
             limit_ns += _STOP_ADVERTS * max(adverts, default=0)
         _log.info("end%s", ", at once" if at_once else ": hand over first")
         self._journal.event("stop", "asked for by a signal" + (", a second time: at once" if at_once else ""))
-        self._operator.stopping()
+        self.operator.stopping()
         self._exchange.stop()
         self._notify.stopping("handing over")
         self._notify.extend_timeout(limit_ns + TELLING_NS)
@@ -374,7 +390,10 @@ class Supervisor:
     # ---- the operator
 
     def _answer(self, request: Request, who: str, reply: Reply) -> None:
-        verbs.answer(self._operator, request, who, reply)
+        verbs.answer(self.operator, request, who, reply)
+
+    def _look(self, done: Callable[[Result], None]) -> None:
+        self._reload.look(done)
 
     def _overview(self) -> dict[str, Any]:
         """The daemon itself, as plain values for JSON."""
@@ -385,6 +404,7 @@ class Supervisor:
             problems.append("the VRRP process does not run")
         if self._journal.events.path is None and self._options.history_dir is not None:
             problems.append(f"{self._options.history_dir} cannot be written: events are kept in memory only")
+        problems += [problem for part in self._parts for problem in part.problems()]
         return {
             "version": VERSION,
             "program": program(),
@@ -407,4 +427,5 @@ class Supervisor:
                 for (name, kind, source), detail in self._journal.alarms.items()
             ],
             "problems": problems,
+            **{key: value for part in self._parts for key, value in part.overview().items()},
         }
