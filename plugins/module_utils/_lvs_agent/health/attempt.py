@@ -28,6 +28,14 @@ class Outcome(NamedTuple):
     weight: int | None = None
 
 
+class NotNow(Exception):
+    """A run cannot begin now, for a reason of this host's that ``str()`` tells: it is tried again ``after_ns``."""
+
+    def __init__(self, why: str, after_ns: int) -> None:
+        super().__init__(why)
+        self.after_ns = after_ns
+
+
 @dataclass(frozen=True)
 class Tools:
     """What attempts share. ``look(attempt)``: to be called by one whose outcome came by another way than a call of the
@@ -44,9 +52,9 @@ class Attempt(Protocol):
 
     Used once. After each call the loop looks at ``outcome``, which is None until the run is over; then at ``fd`` (-1
     for none), ``events`` (of the descriptor: READ, WRITE) and ``deadline_ns`` (NEVER for none), any of which may have
-    changed. Times are CLOCK_MONOTONIC. A call raises nothing it can foresee: what goes wrong is an outcome (and the
-    loop takes an exception for a failed check). The outer deadline of the plan is the loop's business: then it asks
-    ``waiting_for`` and calls ``close``.
+    changed. Times are CLOCK_MONOTONIC. ``start`` may raise NotNow. Beyond that a call raises nothing it can foresee:
+    what goes wrong is an outcome (and the loop takes an exception for a failed check). The outer deadline of the plan
+    is the loop's business: then it asks ``waiting_for`` and calls ``close``.
     """
 
     fd: int

@@ -46,7 +46,7 @@ def question(name: str, qtype: int) -> bytes:
     """The question section: a name, "." for the root, with or without its last dot. Raises BadName."""
     bare = name[:-1] if name.endswith(".") else name
     wire = bytearray()
-    for label in bare.encode().split(b".") if bare else ():
+    for label in bare.encode(errors="surrogateescape").split(b".") if bare else ():
         if not label:
             raise BadName(f"{name} has an empty label")
         if len(label) > _LONGEST_LABEL:

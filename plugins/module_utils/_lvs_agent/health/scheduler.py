@@ -20,9 +20,9 @@ from random import Random
 from typing import NamedTuple
 
 from ..spawn import NEVER, SECOND, Spawner
-from .attempt import Attempt, Outcome, Tools
+from .attempt import Attempt, NotNow, Outcome, Tools
 from .kinds import Maker, maker
-from .plan import Check, CheckId, CheckPlan
+from .plan import Check, CheckId, CheckPlan, FileCheck
 from .sockets import is_ours
 from .verdict import Verdict, begun
 
@@ -33,6 +33,8 @@ _A_TURN = (
     256  # most runs that begin, and most descriptors that are looked at, before others in the loop have their turn
 )
 _POSTPONED = 100 * _MILLISECOND
+_OUT_OF_FILES = "this process has no more files to open; raise LimitNOFILE of its unit"
+_MOST_REASONS = 16  # told, each once
 _MOST_FILES = 65536
 _FILES_OF_OTHERS = 128  # descriptors that the rest of the process needs
 
@@ -101,7 +103,7 @@ class Scheduler:
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """``changed`` is told the first result of a check, and each that changes its state or its weight."""
-        self.postponed = 0  # runs that had to wait for descriptors
+        self.postponed = 0  # runs that had to wait for descriptors or programs
         self._changed = changed
         self._random = random or Random()
         self._clock = clock
@@ -115,7 +117,7 @@ class Scheduler:
         self._number = 0
         self._suspended: frozenset[str] = frozenset()
         self._most = _descriptors()
-        self._short_of_files = False
+        self._late_for: set[str] = set()
 
     # ---- what is to be checked
 
@@ -133,6 +135,7 @@ class Scheduler:
         wanted = list(plans)
         matches = _matched(wanted, {**{key: one.check for key, one in known.items()}, **_questions(old)})
         healthy = _healthy(old)
+        _prepare_files(wanted, matches)
         self._states = {}
         kept: set[int] = set()
         for plan in wanted:
@@ -254,7 +257,7 @@ class Scheduler:
 
     def _start(self, state: _State, now_ns: int) -> None:
         if len(self._by_fd) >= self._most:
-            self._postpone(state, now_ns)
+            self._postpone(state, now_ns, _OUT_OF_FILES, _POSTPONED)
             return
         plan = state.plan
         if state.make is None:
@@ -362,18 +365,21 @@ class Scheduler:
         self._end(state)
         state.due_ns = NEVER
 
-    def _postpone(self, state: _State, now_ns: int) -> None:
+    def _postpone(self, state: _State, now_ns: int, why: str, after_ns: int) -> None:
         self.postponed += 1
-        self._at(state, now_ns + _POSTPONED)
-        if not self._short_of_files:
-            self._short_of_files = True
-            _log.warning("checks are late: this process has no more files to open; raise LimitNOFILE of its unit")
+        self._at(state, now_ns + after_ns)
+        if why not in self._late_for and len(self._late_for) < _MOST_REASONS:
+            self._late_for.add(why)
+            _log.warning("checks are late: %s", why)
 
     def _raised(self, state: _State, error: Exception, now_ns: int) -> None:
         """An attempt raised: it waits when this host has no more to give; else it failed, by a mistake of ours."""
-        if isinstance(error, OSError) and is_ours(error):
+        if isinstance(error, NotNow) or (isinstance(error, OSError) and is_ours(error)):
             self._end(state)
-            self._postpone(state, now_ns)
+            if isinstance(error, NotNow):
+                self._postpone(state, now_ns, str(error), error.after_ns)
+            else:
+                self._postpone(state, now_ns, _OUT_OF_FILES, _POSTPONED)
             return
         why = f"{type(error).__name__}: {error}"
         if state.raised != why:
@@ -414,6 +420,15 @@ def _matched(plans: list[CheckPlan], before: Mapping[CheckId, Check]) -> dict[Ch
             candidates.remove(same)
             found[plan.id] = same
     return found
+
+
+def _prepare_files(plans: list[CheckPlan], known: Mapping[CheckId, CheckId]) -> None:
+    """What FILE_CHECK has to do once, for files that no check had that was known before."""
+    checks = [(plan.id in known, plan.check) for plan in plans if isinstance(plan.check, FileCheck)]
+    if checks:
+        from . import file
+
+        file.prepare([check for _known, check in checks], [check for was_known, check in checks if was_known])
 
 
 def _healthy(states: Mapping[CheckId, _State]) -> set[tuple[str, str]]:

@@ -71,8 +71,8 @@ class TrackFiles:
         for name in self._files.keys() - wanted.keys():
             self._values.pop(name, None)
         for name, plan in wanted.items():
-            if plan.init is not None and self._files.get(name) != plan:
-                _write(plan, plan.init)
+            if self._files.get(name) != plan:
+                write_first(plan)
         self._files = wanted
         self._watch(now_ns)
         for name in wanted:
@@ -111,7 +111,7 @@ class TrackFiles:
     def _look(self, name: str) -> None:
         """Read a file, and tell if the number is another."""
         plan = self._files[name]
-        value, why = _read(plan.path)
+        value, why = read(plan.path)
         if value is None:
             if name not in self._odd:
                 _log.warning("track_file %s counts as 0: %s %s", name, plan.path, why)
@@ -170,7 +170,7 @@ class TrackFiles:
         self._next_ns = 0
 
 
-def _read(path: str) -> tuple[int | None, str]:
+def read(path: str) -> tuple[int | None, str]:
     """The number in a file, None when there is none, and why it counts as 0 in words, "" when it does not."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -190,8 +190,10 @@ def _read(path: str) -> tuple[int | None, str]:
     return found, "" if found is not None else "holds no number"
 
 
-def _write(plan: FilePlan, value: int) -> None:
-    """Make the file with its first number, or with ``overwrite`` write it into the one that is there."""
+def write_first(plan: FilePlan) -> None:
+    """Make the file with its first number, if it has one; with ``overwrite`` write it into the one that is there."""
+    if plan.init is None:
+        return
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_TRUNC if plan.overwrite else os.O_EXCL)
     with contextlib.suppress(FileExistsError):
         try:
@@ -202,7 +204,7 @@ def _write(plan: FilePlan, value: int) -> None:
             _log.warning("track_file %s: %s cannot be made: %s", plan.name, plan.path, error.strerror)
             return
         with open(handle, "w", encoding="ascii") as file:
-            file.write(f"{value}\n")
+            file.write(f"{plan.init}\n")
 
 
 def _inotify_init() -> int:
