@@ -373,6 +373,10 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     ),
     "quorum": (lambda a: server(a).update(quorum=5), "5 is above the weight of all servers together, 2"),
     "hysteresis": (lambda a: server(a).update(quorum=2, hysteresis=2), "2 is not below the quorum, 2"),
+    "check of no sorry server": (
+        lambda a: server(a).update(sorry_server_check="PING_CHECK"),
+        "sorry_server_check (a, b): there is no sorry_server; remove it",
+    ),
     "depool_floor": (
         lambda a: server(a).update(depool_floor=3),
         "depool_floor (a, b): 3 is above the number of real servers, 2; write at most 2, or 100%",

@@ -150,6 +150,20 @@ def test_sorry_server_inhibit_and_one_that_is_a_real_server_too() -> None:
     assert world.weights == {1: 1}
 
 
+def test_a_sorry_server_that_is_down_serves_nobody() -> None:
+    own = check(99)
+    world = World(virtual([real(1), real(2)], quorum=2, sorry=SORRY._replace(checks=(own,))))
+    world.health[own] = DOWN
+    world.say({1: DOWN})
+    assert (world.weights, world.told) == ({2: 1}, ["1 down", "quorum down"])
+    world.say({99: UP})
+    assert (world.weights, world.told) == ({99: 1}, [])
+    world.say({99: DOWN})
+    assert (world.weights, world.told) == ({2: 1}, [])
+    world.say({1: UP})
+    assert (world.weights, world.told) == ({1: 1, 2: 1}, ["1 up", "quorum up"])
+
+
 def test_starting_without_quorum_is_told_with_a_sorry_server_only() -> None:
     servers = [real(1, alpha=(check(1),))]
     assert World(virtual(servers)).told == []

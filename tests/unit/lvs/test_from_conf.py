@@ -25,7 +25,7 @@ from _lvs_agent.kernel.ipvs_types import (
     TUN_GUE,
     Timeouts,
 )
-from _lvs_agent.lvs import from_conf
+from _lvs_agent.lvs import from_conf, sorry
 from _lvs_agent.lvs.plan import Floor, FlushOnStop, LvsPlan, RealServerPlan, SyncDaemonPlan, VirtualServerPlan
 from _lvs_agent.script_commands import Commands
 
@@ -37,7 +37,8 @@ def plan(text: str, *, checked: bool = True) -> LvsPlan:
     errors = [str(one) for one in file_problems(parsed) if one.severity == "error"]
     assert not (checked and errors), errors
     settled = settle(parsed.configuration)
-    found = from_conf.plan(settled, health_conf.plans(settled, Commands(), "host"))
+    checks = health_conf.plans(settled, Commands(), "host") + sorry.checks(settled, Commands())
+    found = from_conf.plan(settled, checks)
     assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 - our own
     return found
 
@@ -194,6 +195,24 @@ def test_who_holds_the_address_of_ha_suspend(where: str, real: str, holders: tup
     assert found.holders == holders
     (found,) = plan(f"{GROUP}virtual_server {where} {{\n {words}}}\n").virtual_servers
     assert found.holders == ()
+
+
+@pytest.mark.parametrize(
+    "words, where, server",
+    [
+        ("10.0.0.1 90", "192.0.2.1 80", "10.0.0.1:90"),
+        ("10.0.0.1", "192.0.2.1 80", "10.0.0.1:80"),
+        ("10.0.0.1 80", "fwmark 3", "10.0.0.1:80"),
+    ],
+)
+def test_the_check_of_a_sorry_server(words: str, where: str, server: str) -> None:
+    text = "sorry_server {}\n delay_loop 7\n @lvs_agent sorry_server_check TCP_CHECK\n alpha"
+    found = only(text.format(words), "TCP_CHECK {\n }", where=where)
+    assert found.sorry is not None
+    (check,) = found.sorry.checks
+    assert (check.service, check.server, check.kind) == (found.name, f"sorry server {server}", "TCP_CHECK")
+    assert len(found.servers[0].checks) == 1
+    assert only("sorry_server 10.0.0.9", where=where).sorry not in (None, found.sorry)
 
 
 def test_families() -> None:

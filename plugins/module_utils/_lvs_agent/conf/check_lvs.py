@@ -142,12 +142,12 @@ def _granularity(director: Director, server: Server, where: str) -> list[Problem
 
 def _sorry(director: Director, server: Server, where: str) -> list[Problem]:
     if server.get("sorry_server") is None:
-        if model.is_on(server.get("sorry_server_inhibit")):
-            return [
-                director.problem(f"{where}.sorry_server_inhibit", "there is no sorry_server", "remove it")
-            ]
-        return []
+        said_too = [word for word in ("sorry_server_inhibit", "sorry_server_check") if server.get(word)]
+        return [director.problem(f"{where}.{word}", "there is no sorry_server", "remove it") for word in said_too]
     said = str(server["sorry_server"]).split()
+    if server.get("sorry_server_check") == "TCP_CHECK" and len(said) < 2 and not model.whole(server.get("port", 0)):
+        what = "there is no port to check"
+        return [director.problem(f"{where}.sorry_server_check", what, "write a port behind the sorry server's address")]
     method = model.method(server, "sorry_server_lvs_method", model.method(server, "lb_kind"))
     vip, own = model.family(server.get("ip")), model.family(said[0] if said else "")
     if vip is not None and own is not None and vip != own and method != "TUN":

@@ -357,6 +357,12 @@ VIRTUAL_SERVER = Block(
             "Address, and optionally port, that serves when the quorum is lost.",
         ),
         flag("sorry_server_inhibit", "inhibit_on_failure for the sorry server."),
+        choice(
+            "sorry_server_check",
+            ("TCP_CHECK", "PING_CHECK"),
+            "Check the sorry server too; while it is down, the real servers that are up go on serving.",
+            own=True,
+        ),
         words("sorry_server_lvs_method", "method", "Forwarding to the sorry server."),
         Word("real_server", BLOCKS, "The real servers.", block=REAL_SERVER, required=True),
         gone("nat_mask", "NAT has used the address itself since Linux 2.4; keepalived 2 has no such word"),

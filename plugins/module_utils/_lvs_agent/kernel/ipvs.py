@@ -100,7 +100,7 @@ class Ipvs:
     def digest(self, key: ServiceKey) -> tuple[int, int]:
         """What is the same as long as the settings of a service's real servers are, in this process.
 
-        It costs a third of ``destinations``; the first number is how many there are.
+        It costs a seventh of ``destinations``; the first number is how many there are.
         """
         found = self._list(
             n.CMD_GET_DEST, [pack.pack_service_key(key)], f"real servers of {key}", parse.digest_destination

@@ -18,7 +18,7 @@ from ..health.plan import CheckId
 from ..kernel.ipvs_types import FWD_MASQ, Destination, ServiceKey
 from . import depool, quorum, slow_start, transitions
 from .overrides import Drain, drain_of
-from .plan import RealServerPlan, VirtualServerPlan
+from .plan import RealServerPlan, SorryPlan, VirtualServerPlan
 from .state import ServerState, ServiceState
 from .table import Table, VirtualService, virtual_service
 from .transitions import Transition
@@ -69,7 +69,7 @@ def decide(plan: VirtualServerPlan, around: Surroundings, before: ServiceState |
     servers = _pool(plan, [_judge(server, known.get(server.name), around) for server in plan.servers], known)
     weight = sum([full_weight(server, one.dynamic) for server, one in zip(plan.servers, servers) if one.pooled])
     has_quorum = quorum.is_up(before is not None and before.quorum, weight, plan.quorum, plan.hysteresis)
-    sorry = plan.sorry is not None and not has_quorum
+    sorry = plan.sorry is not None and not has_quorum and _is_usable(plan.sorry, around)
     next_ns = NEVER
     states: dict[str, ServerState] = {}
     placed: list[Destination] = []
@@ -84,7 +84,7 @@ def decide(plan: VirtualServerPlan, around: Surroundings, before: ServiceState |
             placed.append(_with_weight(server.destination, own_weight))
         if tell or was is None or was != now:
             told += transitions.of_server(plan, server, was, now, told=tell)
-    if has_quorum is not (before is not None and before.quorum) or (before is None and sorry):
+    if has_quorum is not (before is not None and before.quorum) or (before is None and plan.sorry and not has_quorum):
         told.append(transitions.of_quorum(plan, weight, up=has_quorum))
     if plan.sorry is not None and (sorry or plan.sorry.inhibit):
         placed = _with_sorry(placed, _with_weight(plan.sorry.destination, int(sorry)), sorry=sorry)
@@ -97,6 +97,11 @@ def is_suspended(plan: VirtualServerPlan, masters: Collection[str]) -> bool:
     What the checks said last goes on to count.
     """
     return bool(plan.holders) and not any(holder in masters for holder in plan.holders)
+
+
+def _is_usable(sorry: SorryPlan, around: Surroundings) -> bool:
+    """Until one of its checks says that it is down, the sorry server is not."""
+    return all(around.health[check].up for check in sorry.checks if check in around.health)
 
 
 def full_weight(server: RealServerPlan, dynamic: int) -> int:

@@ -33,6 +33,7 @@ from .plan import (
     SyncDaemonPlan,
     VirtualServerPlan,
 )
+from .sorry import server_key
 
 Words = Mapping[str, Any]
 _Checks = Mapping[tuple[str, str], list[CheckPlan]]
@@ -43,9 +44,10 @@ _METHODS = {"NAT": FWD_MASQ, "DR": FWD_DROUTE, "TUN": FWD_TUNNEL}
 
 
 def plan(configuration: Words, checks: Iterable[CheckPlan] = ()) -> LvsPlan:
-    """The plan of a settled configuration (see conf/settle.py) and of its checks. Raises ConfigurationError.
+    """The plan of a settled configuration (see conf/settle.py). Raises ConfigurationError.
 
-    The checks of conf/ come first; what is raised here is what they do not see.
+    ``checks`` are those of health/from_conf.py, and of :mod:`.sorry`. The checks of conf/ come first; what is raised here
+    is what they do not see.
     """
     said = configuration["global_defs"]
     found, problems = _virtual_servers(configuration, _by_server(checks))
@@ -126,7 +128,7 @@ def _virtual_server(
         name=name,
         services=services,
         servers=_real_servers(server, name, families, said, checks),
-        sorry=_sorry(server, families),
+        sorry=_sorry(server, name, families, checks),
         quorum=_whole(server, "quorum", 1),
         hysteresis=_whole(server, "hysteresis", 0),
         floor=Floor(int(floor.rstrip("%")), floor.endswith("%")),
@@ -254,7 +256,7 @@ def method(said: Any) -> tuple[int, int, int, int]:
     return _METHODS[kind], TUN_TYPE_NUMBERS[type_name], port, flags
 
 
-def _sorry(server: Words, families: set[int]) -> SorryPlan | None:
+def _sorry(server: Words, service: str, families: set[int], checks: _Checks) -> SorryPlan | None:
     said = str(server.get("sorry_server", "")).split()
     if not said:
         return None
@@ -266,7 +268,10 @@ def _sorry(server: Words, families: set[int]) -> SorryPlan | None:
         what = "the sorry server has another address family than its virtual server"
         raise BadValue(what, "write sorry_server_lvs_method TUN, or its other address")
     destination = Destination(family, addr, port, forward[0], 1, 0, 0, *forward[1:])
-    return SorryPlan(place(addr, port), destination, model.is_on(server.get("sorry_server_inhibit")))
+    checked_port = port or model.whole(server.get("port"))
+    name = place(addr, checked_port) if checked_port else addr
+    own = tuple(one.id for one in checks.get((service, server_key(name)), ()))
+    return SorryPlan(place(addr, port), destination, model.is_on(server.get("sorry_server_inhibit")), own)
 
 
 # ---- global words

@@ -37,11 +37,15 @@ class RealServerPlan(NamedTuple):
 
 
 class SorryPlan(NamedTuple):
-    """The sorry server. ``inhibit``: it stays in the table with weight 0 while it is not needed."""
+    """The sorry server. ``inhibit``: it stays in the table with weight 0 while it is not needed.
+
+    ``checks`` are there with ``sorry_server_check``: while one says that it is down, it does not serve.
+    """
 
     name: str
     destination: Destination
     inhibit: bool = False
+    checks: tuple[CheckId, ...] = ()
 
 
 class Floor(NamedTuple):

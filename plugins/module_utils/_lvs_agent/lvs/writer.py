@@ -5,7 +5,8 @@
 
 What somebody else changes in it is put back within :data:`ROUND_NS`, as far as :data:`MOST_EACH_SECOND` real servers
 can be compared in that time: see :meth:`Writer.round_ns`. Each turn is short: the loop around it has health checks to
-run. A virtual service is read in one go, 2.5 us a real server, and 7 us when it is not as expected.
+run. A virtual service is read in one go; a real server that is as expected costs a seventh of one that has to be
+understood (5 us against 36 us in a UML guest).
 """
 
 from __future__ import annotations
