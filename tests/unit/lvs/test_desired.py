@@ -328,7 +328,7 @@ def plans(draw: st.DrawFn) -> VirtualServerPlan:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans(), st.lists(STEP, max_size=25))
 def test_flapping_servers(plan: VirtualServerPlan, steps: list[tuple[str, int]]) -> None:
     world = World(plan)

@@ -73,7 +73,7 @@ SMALL = st.dictionaries(
 ).map(lambda given: {key: service(key, numbers, weight) for key, (numbers, weight) in given.items()})
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(SMALL, SMALL, SMALL, SMALL, st.sets(st.sampled_from(KEYS)))
 def test_any_table_becomes_the_desired_one(
     before: Table, first: Table, second: Table, drifted: Table, mine: set[ServiceKey]
@@ -286,7 +286,7 @@ def test_flush_at_the_start() -> None:
 # ---- the record
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(tables())
 def test_the_record_is_read_back(table: Table) -> None:
     keys = list(table)

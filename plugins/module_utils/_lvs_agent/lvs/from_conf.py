@@ -46,8 +46,8 @@ _METHODS = {"NAT": FWD_MASQ, "DR": FWD_DROUTE, "TUN": FWD_TUNNEL}
 def plan(configuration: Words, checks: Iterable[CheckPlan] = ()) -> LvsPlan:
     """The plan of a settled configuration (see conf/settle.py). Raises ConfigurationError.
 
-    ``checks`` are those of health/from_conf.py, and of :mod:`.sorry`. The checks of conf/ come first; what is raised here
-    is what they do not see.
+    ``checks`` are those of health/from_conf.py, and of :mod:`.sorry`. The checks of conf/ come first; what is raised
+    here is what they do not see.
     """
     said = configuration["global_defs"]
     found, problems = _virtual_servers(configuration, _by_server(checks))
