@@ -443,4 +443,4 @@ def test_a_late_timer_is_told(world: World) -> None:
 def test_it_tells_that_it_lives(world: World) -> None:
     world.turns()
     world.at(world.now + 2 * SECOND)
-    assert sum(isinstance(one, messages.Heartbeat) for one in world.supervisor.heard) == 3
+    assert sum(isinstance(one, messages.Heartbeat) for one in world.supervisor.heard) == 9

@@ -42,7 +42,9 @@ from .surroundings import Surroundings
 from .sync import Group
 from .transport import Port
 
-_HEARTBEAT_NS = SECOND
+# The time of the last heartbeat is all a successor knows of when a killed process was master.
+_HEARTBEAT_NS = SECOND // 4
+_UPKEEP_NS = SECOND
 _LONGEST_WAIT_NS = SECOND
 # A timer this late is a stall that an operator hears of: the fast profile's backup has 0.1 s of patience.
 _STALL_NS = 50_000_000
@@ -85,6 +87,7 @@ class Loop:
         self.stopping = False
         self._writing = False
         self._heartbeat = 0
+        self._upkeep = 0
         self._stall_told = -SECOND
         self.reception = Reception(self)
         self.possession = Possession(self)
@@ -137,6 +140,8 @@ class Loop:
         if now >= self._heartbeat:
             self._heartbeat = now + _HEARTBEAT_NS
             self.tell(messages.Heartbeat(now, self.channel.dropped))
+        if now >= self._upkeep:
+            self._upkeep = now + _UPKEEP_NS
             self.possession.try_again(now)
             self.statics.keep(now)
             # what came into being within a second: next to nothing

@@ -209,7 +209,7 @@ class LoopStall:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """Once a second: the loop turns. ``dropped`` messages were not sent since the start, for want of room."""
+    """Four times a second: the loop turns. ``dropped`` messages were not sent since the start, for want of room."""
 
     monotonic_ns: int
     dropped: int
