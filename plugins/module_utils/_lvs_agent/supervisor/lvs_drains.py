@@ -85,8 +85,12 @@ def order(said: str, service: str, wall_ns: int, timeout_ns: int) -> Drain:
 
 @dataclass
 class Waiting:
-    """Somebody waits for the last connection of drained servers; ``until_ns`` is CLOCK_MONOTONIC."""
+    """Somebody waits for servers to be drained: until ``written_ns`` at most for the kernel's table, and if ``wait``
+    until ``until_ns`` at most for the last connection. Times are CLOCK_MONOTONIC.
+    """
 
     number: int
+    wait: bool
+    written_ns: int
     targets: Sequence[Target]
     until_ns: int

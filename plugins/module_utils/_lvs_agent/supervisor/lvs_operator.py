@@ -40,6 +40,9 @@ if TYPE_CHECKING:
         def kernel(self) -> Ipvs:
             """Raises KernelError."""
 
+        def in_step(self) -> bool:
+            """Whether the kernel's table is as wanted."""
+
         def owned(self) -> Owned:
             """Which services of the kernel are ours."""
 
@@ -52,10 +55,12 @@ if TYPE_CHECKING:
 
 _SECOND = 1_000_000_000
 _LOOK_NS = _SECOND // 4
+_SOON_NS = _SECOND // 100
+_WRITTEN_NS = 5 * _SECOND
 
 
 class LvsOperator:
-    """A source of the LVS process's loop, for those who wait for connections to end."""
+    """A source of the LVS process's loop, for those who wait for a drain."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -71,16 +76,20 @@ class LvsOperator:
         return self._look_ns
 
     def handle(self, now_ns: int) -> None:
-        """Answer those whose connections are gone, or whose time is over."""
+        """Answer those whose order is in the table and whose connections are gone, or whose time is over."""
         left: list[Waiting] = []
+        written = self._process.in_step()
         for one in self._waiting:
+            if not written and now_ns < one.written_ns:
+                left.append(one)
+                continue
             connections = self._connections(one.targets)
-            if connections and now_ns < one.until_ns:
+            if one.wait and connections and now_ns < one.until_ns:
                 left.append(one)
             else:
-                self._tell_drained(one.number, one.targets, connections, waited=True)
+                self._tell_drained(one, connections)
         self._waiting = left
-        self._look_ns = now_ns + _LOOK_NS if left else NEVER
+        self._look_ns = now_ns + (_LOOK_NS if written else _SOON_NS) if left else NEVER
 
     def ask(self, question: messages.Ask, now_ns: int) -> None:
         """Answer, now or later. Raises Refused, KernelError."""
@@ -157,13 +166,10 @@ class LvsOperator:
             raise Refused("last_server", what, "undrain another one first, or use --force")
         drain = lvs_drains.order(question.server, _name(found, question.service), time.time_ns(), question.timeout_ns)
         self._order(decisions.overrides.with_drain(drain))
-        connections = self._connections(found)
-        if question.wait and connections:
-            until_ns = now_ns + question.timeout_ns if question.timeout_ns else NEVER
-            self._waiting.append(lvs_drains.Waiting(question.number, found, until_ns))
-            self._look_ns = min(self._look_ns, now_ns + _LOOK_NS)
-        else:
-            self._tell_drained(question.number, found, connections, waited=question.wait)
+        until_ns = now_ns + question.timeout_ns if question.timeout_ns else NEVER
+        written_ns = now_ns + _WRITTEN_NS
+        self._waiting.append(lvs_drains.Waiting(question.number, question.wait, written_ns, found, until_ns))
+        self._look_ns = now_ns + _SOON_NS
 
     def _undrain(self, question: messages.OrderUndrain) -> None:
         decisions = self._process.decisions
@@ -198,14 +204,14 @@ class LvsOperator:
             total += there.active if there is not None else 0
         return total
 
-    def _tell_drained(self, number: int, found: Sequence[Target], connections: int, *, waited: bool) -> None:
-        places = [f"{server.name} of {plan.name}" for plan, server in found]
+    def _tell_drained(self, one: Waiting, connections: int) -> None:
+        places = [f"{server.name} of {plan.name}" for plan, server in one.targets]
         done = not connections
         count = "1 connection is" if connections == 1 else f"{connections} connections are"
-        late = " after the time given" if waited else ""
+        late = " after the time given" if one.wait else ""
         said = "no connection is left" if done else f"{count} left{late}; no new ones come"
-        result = {"done": done, "waited": waited, "drained": places, "connections": connections, "said": said}
-        self._process.tell(messages.Answer(number, result))
+        result = {"done": done, "waited": one.wait, "drained": places, "connections": connections, "said": said}
+        self._process.tell(messages.Answer(one.number, result))
 
 
 def _name(found: Sequence[Target], said: str) -> str:

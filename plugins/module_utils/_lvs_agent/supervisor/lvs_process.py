@@ -239,6 +239,10 @@ class LvsProcess:
 
     # ---- what is known
 
+    def in_step(self) -> bool:
+        """Whether the kernel's table is as wanted: nothing is to be decided, and nothing to be written."""
+        return self.decisions.deadline_ns() > 0 and self._writer.in_step()
+
     def owned(self) -> Owned:
         """Which services of the kernel are ours."""
         return self._writer.owned

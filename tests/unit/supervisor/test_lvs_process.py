@@ -1,0 +1,289 @@
+# Copyright: the linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The LVS process with a kernel that is a model, checks that never run, and a supervisor that the test is."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from _lvs_agent.health.attempt import Outcome
+from _lvs_agent.health.plan import CheckPlan, Endpoint, TcpCheck, Timing
+from _lvs_agent.kernel.ipvs_types import DestinationEntry, ServiceEntry, ServiceKey
+from _lvs_agent.lvs import messages
+from _lvs_agent.lvs.plan import FlushOnStop, LvsPlan
+from _lvs_agent.lvs.transitions import Kind
+from _lvs_agent.supervisor import lvs_settings
+from _lvs_agent.supervisor.channel import Channel
+from _lvs_agent.supervisor.lvs_files import LvsFiles
+from _lvs_agent.supervisor.lvs_process import LvsProcess
+from tests.unit.lvs.plans import KEY, SERVICE, STATS, ModelKernel, check, name, real, virtual
+
+HOUR = 3_600_000_000_000
+TIMING = Timing(HOUR, HOUR, HOUR, HOUR, HOUR)
+
+
+class Kernel(ModelKernel):
+    """With what questions need: the whole table, and connections that the test chooses."""
+
+    active = 0
+
+    def table_of(self, keys: Any) -> dict[ServiceKey, tuple[ServiceEntry, list[DestinationEntry]]]:
+        return {
+            key: (
+                ServiceEntry(one.service, STATS),
+                [DestinationEntry(server, self.active, 0, 0, STATS) for server in one.servers.values()],
+            )
+            for key, one in self.table.items()
+            if keys is None or key in keys
+        }
+
+
+class Connection:
+    """A connection of the process's to the kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+
+    def __getattr__(self, word: str) -> Any:
+        return getattr(self._kernel, word)
+
+    def table(self, keys: Any = None) -> Any:
+        return self._kernel.table_of(keys)
+
+    def daemons(self) -> list[Any]:
+        return []
+
+
+@dataclass
+class World:
+    """A process, what it was told and what it said."""
+
+    process: LvsProcess
+    channel: Channel
+    kernel: Kernel
+    said: list[Any]
+
+    def tell(self, message: messages.ToLvs) -> list[Any]:
+        self.channel.send(message)
+        return self.turns()
+
+    def turns(self, until: Callable[[], bool] = lambda: False) -> list[Any]:
+        """Let it do all there is to do; what it said of it."""
+        self.process._heartbeat_ns = HOUR * 1_000_000
+        for _turn in range(30):
+            for source in list(self.process._loop._sources):
+                source.handle(self.process.clock())
+        found = [one for one in self.channel.receive() if not isinstance(one, messages.Heartbeat)]
+        self.said += found
+        return found
+
+    def checked(self, number: int, *, up: bool, why: str = "") -> list[Any]:
+        state = self.process.scheduler._states[check(number)]
+        state.verdict.up, state.verdict.has_run = up, True
+        state.outcome = Outcome(up, why)
+        self.process._checked(check(number), up, state.outcome)
+        return self.turns()
+
+    @property
+    def weights(self) -> dict[str, int]:
+        return {server.addr: server.weight for server in self.kernel.table[KEY].servers.values()}
+
+
+def plans(*numbers: int) -> tuple[CheckPlan, ...]:
+    found = [(check(number), Endpoint(4, bytes([10, 0, 0, number]), 80)) for number in numbers]
+    return tuple(CheckPlan(key, TIMING, TcpCheck(endpoint)) for key, endpoint in found)
+
+
+def configure(*numbers: int, **words: Any) -> messages.Configure:
+    plan = LvsPlan((virtual([real(number) for number in numbers]),), **words)
+    return messages.Configure(lvs_settings.pack(lvs_settings.LvsSettings(plan, plans(*numbers), 0o22)))
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Starts a process, also after another one, on the same files."""
+    begun: list[World] = []
+
+    def start(kernel: Kernel | None = None, boot: str = "boot") -> World:
+        kernel = kernel or Kernel()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        files = LvsFiles(str(tmp_path), None, boot)
+        process = LvsProcess(Channel(theirs), files, lambda: Connection(kernel))  # type: ignore[arg-type,return-value]
+        begun.append(World(process, Channel(ours), kernel, []))
+        return begun[-1]
+
+    yield start
+    for world in begun:
+        world.process.scheduler.close()
+        world.process._spawner.close()
+        world.process._loop.close()
+        world.process._line._selector.close()
+        world.process._line._channel.close()
+        world.channel.close()
+
+
+def happened(found: list[Any]) -> list[tuple[Kind, str, str]]:
+    told = [one for one in found if isinstance(one, messages.Happened)]
+    return [(one.transition.kind, one.transition.server, one.cause) for one in told]
+
+
+def answer(found: list[Any]) -> messages.Answer:
+    (one,) = [one for one in found if isinstance(one, messages.Answer)]
+    return one
+
+
+def test_from_a_configuration_to_the_table(begin: Callable[..., World]) -> None:
+    world = begin()
+    found = world.tell(configure(1, 2))
+    assert messages.Configured(1, 2) in found
+    assert world.weights == {"10.0.0.1": 1, "10.0.0.2": 1}
+    found = world.checked(2, up=False, why="connection refused")
+    assert happened(found) == [(Kind.SERVER_DOWN, name(2), "TCP_CHECK: connection refused")]
+    assert world.weights == {"10.0.0.1": 1}
+
+
+def test_the_next_process_goes_on_and_tells_nothing_twice(begin: Callable[..., World]) -> None:
+    first = begin()
+    first.tell(configure(1, 2))
+    first.checked(1, up=True)
+    first.checked(2, up=False, why="no")
+    first.process._keep()
+    before = list(first.kernel.changes)
+    second = begin(first.kernel)
+    assert happened(second.tell(configure(1, 2))) == []
+    assert second.kernel.changes == before
+
+
+def test_of_another_boot_nothing_is_known(begin: Callable[..., World]) -> None:
+    first = begin()
+    first.tell(configure(1, 2))
+    first.checked(2, up=False, why="no")
+    first.process._keep()
+    second = begin(boot="another")
+    second.tell(configure(1, 2))
+    assert second.weights == {"10.0.0.1": 1, "10.0.0.2": 1}
+
+
+def test_what_a_reload_takes_out_goes_and_others_stay(begin: Callable[..., World]) -> None:
+    kernel = Kernel()
+    foreign = ServiceKey(socket.AF_INET, socket.IPPROTO_TCP, "203.0.113.1", 80)
+    world = begin(kernel)
+    world.tell(configure(1))
+    kernel.table[foreign] = replace(kernel.table[KEY], service=replace(kernel.table[KEY].service, key=foreign))
+    world.tell(messages.Configure(b""))
+    assert set(kernel.table) == {foreign}
+
+
+def test_a_drain_is_kept_over_processes(begin: Callable[..., World]) -> None:
+    first = begin()
+    first.tell(configure(1, 2))
+    assert answer(first.tell(messages.OrderDrain(7, name(1)))) == messages.Answer(
+        7,
+        {
+            "done": True,
+            "waited": False,
+            "drained": [f"{name(1)} of {SERVICE}"],
+            "connections": 0,
+            "said": "no connection is left",
+        },
+    )
+    second = begin(first.kernel, boot="another")
+    second.tell(configure(1, 2))
+    assert second.weights == {"10.0.0.1": 0, "10.0.0.2": 1}
+    second.tell(messages.OrderUndrain(8, name(1)))
+    assert second.weights == {"10.0.0.1": 1, "10.0.0.2": 1}
+
+
+def test_a_drain_waits_for_connections(begin: Callable[..., World]) -> None:
+    world = begin()
+    world.tell(configure(1, 2))
+    world.kernel.active = 2
+    (told,) = world.tell(messages.OrderDrain(7, "10.0.0.1", wait=True, timeout_ns=HOUR))
+    assert told.transition.kind is Kind.SERVER_DRAINED
+    world.kernel.active = 0
+    result = answer(world.turns()).result
+    assert (result["done"], result["waited"]) == (True, True)
+
+
+def test_a_drain_s_time_is_over(begin: Callable[..., World]) -> None:
+    world = begin()
+    world.tell(configure(1, 2))
+    world.kernel.active = 1
+    result = answer(world.tell(messages.OrderDrain(7, "10.0.0.1", wait=True, timeout_ns=1))).result
+    assert result["said"] == "1 connection is left after the time given; no new ones come"
+    assert result["done"] is False
+
+
+@pytest.mark.parametrize(
+    "order, refused",
+    [
+        (messages.OrderDrain(1, "10.0.0.2:80"), ("last_server", f"10.0.0.2:80 is the last real server of {SERVICE}")),
+        (messages.OrderDrain(1, "10.0.0.7:80"), ("unknown_server", "there is no real_server 10.0.0.7:80")),
+        (messages.OrderDrain(1, "10.0.0.2", "192.0.2.9"), ("unknown_service", "there is no virtual_server 192.0.2.9")),
+        (messages.OrderUndrain(1, "10.0.0.2"), ("not_drained", "10.0.0.2 is not drained in every virtual server")),
+    ],
+)
+def test_orders_that_are_refused(
+    begin: Callable[..., World], order: messages.ToLvs, refused: tuple[str, str]
+) -> None:
+    world = begin()
+    world.tell(configure(1, 2))
+    world.checked(1, up=False)
+    said = answer(world.tell(order)).refused
+    assert said is not None
+    assert said[:2] == refused
+    assert said[2]
+
+
+def test_how_servers_are(begin: Callable[..., World]) -> None:
+    world = begin()
+    world.tell(configure(1, 2))
+    world.checked(2, up=False, why="connection refused")
+    world.kernel.active = 3
+    (service,) = answer(world.tell(messages.AskServers(1, "192.0.2.1:80"))).result["virtual_servers"]
+    assert (service["service"], service["scheduler"], service["forwarding"]) == (SERVICE, "wlc", "DR")
+    words = ("server", "state", "weight", "in_table", "active")
+    states = [tuple(one[word] for word in words) for one in service["servers"]]
+    assert states == [(name(1), "up", 1, True, 3), (name(2), "down", 0, False, 0)]
+    (said,) = service["servers"][1]["checks"]
+    assert (said["check"], said["up"], said["why"]) == ("TCP_CHECK", False, "connection refused")
+    assert service["servers"][0]["checks"][0]["why"] == "it has not run yet"
+
+
+def test_what_a_reload_would_change(begin: Callable[..., World]) -> None:
+    world = begin()
+    world.tell(configure(1, 2))
+    world.checked(2, up=False)
+    same = answer(world.tell(messages.AskDiff(1, configure(1, 2).settings))).result
+    assert same == {"changes": [], "number": 0}
+    other = answer(world.tell(messages.AskDiff(1, configure(2, 3).settings))).result
+    assert other["changes"] == [
+        "-a -t 192.0.2.1:80 -r 10.0.0.3:80 -g -w 1",
+        "-d -t 192.0.2.1:80 -r 10.0.0.1:80",
+    ]
+    # and nothing of it was done
+    assert world.weights == {"10.0.0.1": 1}
+
+
+@pytest.mark.parametrize("what, left", [(FlushOnStop.NOTHING, {KEY}), (FlushOnStop.OURS, set())])
+def test_the_end_of_the_daemon(begin: Callable[..., World], what: FlushOnStop, left: set[ServiceKey]) -> None:
+    world = begin()
+    world.tell(configure(1, flush_on_stop=what))
+    world.tell(messages.Stop())
+    assert world.process._finished
+    assert set(world.kernel.table) == left
+
+
+def test_the_supervisor_is_gone(begin: Callable[..., World]) -> None:
+    world = begin()
+    world.tell(configure(1))
+    world.channel.close()
+    world.process._line.handle(0)
+    assert world.process._finished
+    assert set(world.kernel.table) == {KEY}
