@@ -17,7 +17,7 @@ description:
     accept O(configuration), and run for a moment in a network namespace of its own, so that one that does not work
     never takes the place of one that does.
   - Nothing is started or reloaded; a running lvs-agent becomes the new program when it is told to reload.
-  - The role M(linuxha.lvs.agent#role) does all of it.
+  - The role P(linuxha.lvs.agent#role) does all of it.
 extends_documentation_fragment:
   - linuxha.lvs.attributes
 attributes:
