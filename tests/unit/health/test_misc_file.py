@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from _lvs_agent.health.attempt import Outcome
 from _lvs_agent.health.file import judge as judge_file
 from _lvs_agent.health.file import prepare
 from _lvs_agent.health.misc import judge as judge_end
-from _lvs_agent.health.plan import FileCheck, MiscCheck
-from _lvs_agent.spawn import Finished
+from _lvs_agent.health.plan import CheckId, CheckPlan, FileCheck, MiscCheck, Timing
+from _lvs_agent.health.scheduler import Scheduler
+from _lvs_agent.spawn import SECOND, Finished
 
 
 def end(status: int, output: str = "") -> Finished:
@@ -92,3 +94,36 @@ def test_first_numbers_are_written_once(tmp_path: Path) -> None:
     (tmp_path / "two").write_text("2")
     prepare([one, two, none], [two])
     assert [(tmp_path / name).read_text() for name in ("one", "two")] == ["1", "2"]
+
+
+def test_a_reload_writes_no_first_number_again(tmp_path: Path) -> None:
+    """Nor does a process that comes after another one."""
+    path = tmp_path / "file"
+    check = FileCheck("f", str(path), dynamic=True, init=5, overwrite=True)
+    now = time.monotonic_ns()
+    news: list[tuple[str, bool, int]] = []
+
+    def changed(which: CheckId, up: bool, outcome: Outcome) -> None:
+        news.append((which.server, up, outcome.weight or 0))
+
+    def plans(*servers: str) -> list[CheckPlan]:
+        every_second = Timing(SECOND, SECOND, SECOND, 0, SECOND, 1, 1)
+        return [CheckPlan(CheckId("service", server, "FILE_CHECK"), every_second, check) for server in servers]
+
+    def run(scheduler: Scheduler, second: int) -> None:
+        scheduler.handle(now + second * SECOND)
+
+    first = Scheduler(changed, clock=lambda: now)
+    first.configure(plans("a"), now)
+    run(first, 1)
+    path.write_text("7")
+    first.configure(plans("a", "b"), now)
+    run(first, 3)
+    known = first.results()
+    first.close()
+    second = Scheduler(changed, clock=lambda: now)
+    second.know(known)
+    second.configure(plans("a", "b", "c"), now)
+    run(second, 5)
+    second.close()
+    assert sorted(news) == [("a", True, 5), ("a", True, 7), ("b", True, 7), ("c", True, 7)]
