@@ -1,6 +1,6 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs in the guest of test_lvs.py: PYTHON lvs_in_guest.py DIRECTORY, with wide.conf, sync.conf and both.conf in it.
+"""Runs in the guest of test_lvs.py: PYTHON lvs_in_guest.py DIRECTORY, with the files of wide.py in it.
 
 keepalived and our own parts, one after the other, program the kernel from the same files; then somebody else changes
 it. Prints a JSON object: step -> its answers. What they should be stands in the test.
@@ -9,6 +9,7 @@ it. Prints a JSON object: step -> its answers. What they should be stands in the
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,19 +20,22 @@ from typing import Any
 
 from _lvs_agent.conf import read, settle
 from _lvs_agent.health import from_conf as health_conf
+from _lvs_agent.health.plan import CheckId, CheckPlan
 from _lvs_agent.kernel.ipvs import Ipvs
 from _lvs_agent.kernel.ipvs_types import FWD_DROUTE, Destination, Service, ServiceKey
 from _lvs_agent.lvs import from_conf, owned, sync_daemon
-from _lvs_agent.lvs.desired import Surroundings, decide
+from _lvs_agent.lvs.desired import Health, Surroundings, decide
 from _lvs_agent.lvs.owned import Owned
 from _lvs_agent.lvs.plan import FlushOnStop, LvsPlan
 from _lvs_agent.lvs.table import Table, VirtualService, virtual_service
+from _lvs_agent.lvs.transitions import Kind, Transition, of_stop
 from _lvs_agent.lvs.writer import Repaired, Writer
 from _lvs_agent.track.from_conf import commands_of
 
 WEB = "192.0.2.2:80"
 FOREIGN = ["-A -t 198.51.100.1:80 -s rr", "-a -t 198.51.100.1:80 -r 10.0.0.77:80 -m -w 4"]
 BOOT = "this boot"
+LOG = Path("/run/keepalived.log")
 
 
 def run(*words: str) -> str:
@@ -65,27 +69,35 @@ def timeouts() -> str:
 
 def keepalived(conf: Path) -> dict[str, Any]:
     """What keepalived makes of a file, and whether it takes it away at its end."""
-    log = Path("/run/keepalived.log")
+    process = start_keepalived(conf)
+    end = time.monotonic() + 20
+    while "Startup complete" not in LOG.read_text() and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    found = {"-Sn": saved(), "thresholds": thresholds(), "daemons": daemons(), "timeouts": timeouts()}
+    process.send_signal(signal.SIGTERM)
+    process.wait(20)
+    return {**found, "log": LOG.read_text(), "left": saved()}
+
+
+def start_keepalived(conf: Path) -> subprocess.Popen[bytes]:
     words = ["keepalived", "-n", "-l", "-f", str(conf), "-p", "/run/k.pid", "-c", "/run/kc.pid", "-r", "/run/kv.pid"]
-    with log.open("w") as output:
-        process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)
-        end = time.monotonic() + 20
-        while "Startup complete" not in log.read_text() and time.monotonic() < end:
-            time.sleep(0.05)
-        time.sleep(0.5)
-        found = {"-Sn": saved(), "thresholds": thresholds(), "daemons": daemons(), "timeouts": timeouts()}
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-    return {**found, "log": log.read_text(), "left": saved()}
+    with LOG.open("w") as output:
+        return subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT)
 
 
 def planned(conf: Path) -> LvsPlan:
+    return planned_with_checks(conf)[0]
+
+
+def planned_with_checks(conf: Path) -> tuple[LvsPlan, list[CheckPlan]]:
     parsed = read.read_file(str(conf))
     errors = [str(one) for one in read.file_problems(parsed) if one.severity == "error"]
     if errors:
         raise RuntimeError("\n".join(errors))
     settled = settle.settle(parsed.configuration)
-    return from_conf.plan(settled, health_conf.plans(settled, commands_of(settled)))
+    checks = health_conf.plans(settled, commands_of(settled))
+    return from_conf.plan(settled, checks), checks
 
 
 def table_of(plan: LvsPlan, now_ns: int = 1) -> Table:
@@ -237,6 +249,54 @@ def drift(conf: Path) -> dict[str, Any]:
     return found
 
 
+def told(conf: Path) -> dict[str, list[str]]:
+    """What is told of real servers and quorums from the start to the end, each check having run: by whom, the lines."""
+    fifo, log = Path("/run/fifo"), Path("/run/told")
+    os.mkfifo(fifo)
+    log.write_text("")
+    # it stays open for keepalived's coming and going
+    with log.open("a") as output, subprocess.Popen(["cat", str(fifo)], stdout=output) as reader, fifo.open("w"):
+        process = start_keepalived(conf)
+        before, quiet, end = "", 0, time.monotonic() + 30
+        while quiet < 25 and time.monotonic() < end:
+            time.sleep(0.1)
+            text = log.read_text()
+            quiet = quiet + 1 if text == before and text else 0
+            before = text
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        time.sleep(0.2)
+        reader.kill()
+    fifo.unlink()
+    return {"keepalived": log.read_text().splitlines(), "ours": told_by_us(conf)}
+
+
+def told_by_us(conf: Path) -> list[str]:
+    plan, checks = planned_with_checks(conf)
+    lines: list[str] = []
+    for one in plan.virtual_servers:
+        health: dict[CheckId, Health] = {}
+        decision = decide(one, Surroundings(1, health, init_notifies=plan.init_notifies))
+        lines += map(line_of, decision.transitions)
+        for server in one.servers:
+            results = {check.id: Health("false" not in str(check.check)) for check in checks}
+            health.update({check: results[check] for check in server.checks})
+            decision = decide(one, Surroundings(1, health, init_notifies=plan.init_notifies), decision.state)
+            lines += map(line_of, decision.transitions)
+        lines += map(line_of, of_stop({one.name: one}, {one.name: decision.state}))
+    return lines
+
+
+def line_of(transition: Transition) -> str:
+    """As keepalived's FIFO has it."""
+    service = f"[192.0.2.1]:tcp:{transition.service.rpartition(':')[2]}"
+    state = "UP" if transition.kind in (Kind.SERVER_UP, Kind.QUORUM_UP) else "DOWN"
+    if not transition.server:
+        return f"VS {service} {state}"
+    addr, _sign, port = transition.server.partition(":")
+    return f"RS [{addr}]:tcp:{port} {service} {state}"
+
+
 def one_service(addr: str, servers: int, sched_name: str = "rr") -> VirtualService:
     key = ServiceKey(2, 6, addr, 80)
     return virtual_service(
@@ -336,6 +396,8 @@ def main() -> None:
     for name in ("wide", "sync", "both"):
         conf = directory / f"{name}.conf"
         found[name] = {"keepalived": keepalived(conf), "ours": ours(conf)}
+    for name in ("told", "init"):
+        found[name] = told(directory / f"{name}.conf")
     found["drift"] = drift(directory / "wide.conf")
     found["others"] = others()
     found["refused"] = refused()

@@ -48,7 +48,14 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each step of the guest's script answered."""
     files = tmp_path_factory.mktemp("conf")
     made = configurations()
-    for name, text in (("wide", made.WIDE), ("sync", made.SYNC), ("both", made.SYNC_BOTH)):
+    texts = {
+        "wide": made.WIDE,
+        "sync": made.SYNC,
+        "both": made.SYNC_BOTH,
+        "told": made.TOLD,
+        "init": made.TOLD_AT_START,
+    }
+    for name, text in texts.items():
         (files / f"{name}.conf").write_text(text)
     parts = uml_guest.run(
         f"{GUEST} {files}\n",
@@ -94,6 +101,18 @@ def test_sync_daemons_and_timeouts(said: dict[str, Any]) -> None:
     assert ours["timeouts"] == "Timeout (tcp tcpfin udp): 800 120 100"
     # daemons and timeouts done, timeouts again, as a master
     assert (ours["said"], said["wide"]["ours"]["said"]) == ([True, True, False, True], [True, False, False, True])
+
+
+@pytest.mark.parametrize("name, lines", [("told", 22), ("init", 29)])
+def test_what_is_told_is_what_keepalived_tells(said: dict[str, Any], name: str, lines: int) -> None:
+    theirs, ours = said[name]["keepalived"], said[name]["ours"]
+    assert sorted(ours) == sorted(theirs)
+    assert len(ours) == lines
+    for port in range(1, 11):
+        # the order of two real servers is chance
+        quorum = f"VS [192.0.2.1]:tcp:{port} "
+        of_ours, of_theirs = ([line for line in told if line.startswith(quorum)] for told in (ours, theirs))
+        assert of_ours == of_theirs
 
 
 DRIFT = {

@@ -152,3 +152,27 @@ vrrp_instance VI {{
 SYNC_BOTH = f"global_defs {{\n {_SECURE}\n lvs_sync_daemon d0 id 7\n}}\n" + server(
     "192.0.2.1 80", f"{TCP}; lb_kind DR", "10.0.0.11 80"
 )
+
+_LIVE, _FAILS = (f'MISC_CHECK {{\n misc_path "/bin/{name}"\n retry 0\n }}' for name in ("true", "false"))
+_QUICK = "lb_algo rr; lb_kind NAT; protocol TCP; delay_loop 1"
+
+_TOLD = "".join(
+    server(f"192.0.2.1 {port}", f"{_QUICK}; {words}", *reals).replace(" delay_loop 60\n", "")
+    for port, (words, *reals) in enumerate(
+        [
+            ("retry 1", f"10.0.0.1 80;{_LIVE}"),
+            ("retry 1", f"10.0.0.1 80;{_FAILS}"),
+            ("alpha", f"10.0.0.1 80;{_LIVE}"),
+            ("alpha", f"10.0.0.1 80;{_FAILS}"),
+            ("alpha; sorry_server 10.0.0.9", f"10.0.0.1 80;{_FAILS}"),
+            ("retry 1", "10.0.0.1 80"),
+            ("quorum 2", f"10.0.0.1 80;{_LIVE}", f"10.0.0.2 80;{_FAILS}"),
+            ("quorum 2; alpha; sorry_server 10.0.0.9", f"10.0.0.1 80;{_LIVE}", f"10.0.0.2 80;{_LIVE}"),
+            ("omega", f"10.0.0.1 80;{_LIVE}", f"10.0.0.2 80;{_FAILS}"),
+            ("alpha", f"10.0.0.1 80;{_LIVE}\n {_FAILS}"),
+        ],
+        1,
+    )
+)
+TOLD = f"global_defs {{\n {_SECURE}\n lvs_notify_fifo /run/fifo\n}}\n{_TOLD}"
+TOLD_AT_START = TOLD.replace("lvs_notify_fifo", "rs_init_notifies\n lvs_notify_fifo")
