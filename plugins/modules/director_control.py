@@ -1,0 +1,262 @@
+#!/usr/bin/python
+# Copyright: the linuxha.lvs developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: director_control
+short_description: Drain real servers and hand over virtual IPs on a director that runs lvs-agent
+version_added: 0.2.0
+author: The linuxha.lvs developers (@linuxha)
+description:
+  - Gives a real server no new connections (V(drained)), and lets it serve again (V(serving)).
+  - Gives the virtual IPs of VRRP instances to another director without a gap (V(handed_over)), and lets the priorities
+    decide again (V(released)).
+  - Does what C(lvsctl drain), C(lvsctl undrain) and C(lvsctl failover) do, and nothing that is done already. Each
+    director has its own word about its real servers, so drain on all of them.
+extends_documentation_fragment:
+  - linuxha.lvs.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  platform:
+    support: full
+    platforms: linux
+options:
+  state:
+    description: What is to be.
+    type: str
+    choices: [drained, serving, handed_over, released]
+    required: true
+  server:
+    description:
+      - The real server, as C(ADDRESS:PORT), or an address for all its ports.
+      - Needed with O(state=drained) and O(state=serving).
+    type: str
+  service:
+    description: Only in this virtual server, such as V(192.168.1.100:80); in all of them when not given.
+    type: str
+  instance:
+    description:
+      - The VRRP instance or sync group, with O(state=handed_over) and O(state=released); all when not given.
+    type: str
+  wait:
+    description: With O(state=drained), wait until the server has no active connection.
+    type: bool
+    default: false
+  wait_timeout:
+    description: The most seconds to wait. When connections are left then, the task fails; the server stays drained.
+    type: int
+    default: 300
+  force:
+    description: With O(state=drained), drain even the last real server that serves.
+    type: bool
+    default: false
+  socket:
+    description: The daemon's control socket.
+    type: path
+    default: /run/lvs-agent/control.sock
+  timeout:
+    description: The seconds after which the module no longer waits for an answer to an order.
+    type: float
+    default: 30.0
+seealso:
+  - module: linuxha.lvs.director_info
+  - module: linuxha.lvs.ipvs_real_server
+"""
+
+EXAMPLES = r"""
+- name: Take a web server out on both directors, and wait for its last connection
+  linuxha.lvs.director_control:
+    state: drained
+    server: 192.168.1.129:80
+    wait: true
+  delegate_to: "{{ item }}"
+  loop: "{{ groups['directors'] }}"
+
+- name: And back in
+  linuxha.lvs.director_control:
+    state: serving
+    server: 192.168.1.129:80
+
+- name: Free this director for maintenance, without a lost connection attempt
+  linuxha.lvs.director_control:
+    state: handed_over
+"""
+
+RETURN = r"""
+servers:
+  description: The real servers meant, as they were, each with its virtual server.
+  returned: with O(state=drained) and O(state=serving)
+  type: list
+  elements: dict
+  sample: [{"service": "TCP 192.168.1.100:80", "server": "192.168.1.129:80", "drained": false}]
+connections:
+  description: Active connections that are left on them.
+  returned: when a server was drained
+  type: int
+  sample: 0
+instances:
+  description: The VRRP instances meant, as they were.
+  returned: with O(state=handed_over) and O(state=released)
+  type: list
+  elements: dict
+  sample: [{"name": "VI_1", "state": "MASTER", "handed_over": false}]
+said:
+  description: What the daemon said of an order.
+  returned: changed, outside of check mode
+  type: str
+  sample: no connection is left
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.control import client
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.control.protocol import SOCKET, Refused
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.spelling import nearest
+
+HERE = ("MASTER", "HANDOVER")
+
+
+class Daemon:
+    """The daemon behind the control socket. Methods raise Refused and client.Unreachable."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self._path = path
+        self._timeout = timeout
+
+    def ask(self, verb: str, more_time: float = 0, **arguments: Any) -> dict[str, Any]:
+        """The answer; what is None is not said."""
+        said = {key: value for key, value in arguments.items() if value is not None}
+        return client.ask(self._path, verb, said, self._timeout + more_time)
+
+
+def servers_meant(answer: dict[str, Any], server: str) -> list[dict[str, Any]]:
+    """Of the answer to ``servers``, those that ADDRESS:PORT or ADDRESS means. Raises Refused when there is none."""
+    found = [
+        {"service": one["service"], "server": each["server"], "drained": each["drain"] is not None}
+        for one in answer["virtual_servers"]
+        for each in one["servers"]
+        if server in (each["server"], address(each["server"]))
+    ]
+    if not found:
+        names = [each["server"] for one in answer["virtual_servers"] for each in one["servers"]]
+        raise Refused("unknown_server", f"there is no real_server {server}", nearest(server, names))
+    return found
+
+
+def address(server: str) -> str:
+    """``192.0.2.1:80`` and ``[2001:db8::1]:80`` without their ports."""
+    host, colon, _port = server.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        return server
+    return host.strip("[]")
+
+
+def instances_meant(answer: dict[str, Any], name: str | None) -> list[dict[str, Any]]:
+    """Of the answer to ``vrrp``, an instance, those of a sync group, or all. Raises Refused when there is none."""
+    members = {one["name"]: one["members"] for one in answer["groups"]}
+    known = [one["name"] for one in answer["instances"]]
+    if name is not None and name not in known and name not in members:
+        what = f"there is neither a vrrp_instance nor a vrrp_sync_group {name}"
+        raise Refused("unknown_instance", what, nearest(name, [*known, *members]))
+    wanted = members.get(name, [name]) if name is not None else known
+    return [
+        {"name": one["name"], "state": one["state"], "handed_over": one["handed_over"]}
+        for one in answer["instances"]
+        if one["name"] in wanted
+    ]
+
+
+def balance(module: AnsibleModule, daemon: Daemon) -> dict[str, Any]:
+    """Drain a server, or let it serve."""
+    params = module.params
+    drain = params["state"] == "drained"
+    found = servers_meant(daemon.ask("servers", service=params["service"]), params["server"])
+    others = [one for one in found if one["drained"] is not drain]
+    result: dict[str, Any] = {"changed": bool(others), "servers": found}
+    result["diff"] = difference([(f"{one['server']} of {one['service']}", one["drained"], drain) for one in found])
+    wait = params["wait_timeout"] if drain and params["wait"] else None
+    if module.check_mode or not (others or wait):
+        return result
+    if not drain:
+        daemon.ask("undrain", server=params["server"], service=params["service"])
+        return {**result, "said": f"{params['server']} serves again as its checks say"}
+    answer = daemon.ask(
+        "drain",
+        more_time=wait or 0,
+        server=params["server"],
+        service=params["service"],
+        force=params["force"] or not others,
+        timeout_seconds=wait,
+    )
+    result.update(connections=answer["connections"], said=answer["said"])
+    if wait and not answer["done"]:
+        module.fail_json(msg=f"{params['server']} is drained, but {answer['said']}", **result)
+    return result
+
+
+def difference(lines: list[tuple[str, bool, bool]]) -> dict[str, str]:
+    """A ``diff`` of what is drained before and after."""
+    words = {True: "drained", False: "serving"}
+    return {
+        "before": "".join(f"{name}: {words[before]}\n" for name, before, _after in lines),
+        "after": "".join(f"{name}: {words[after]}\n" for name, _before, after in lines),
+    }
+
+
+def hand_over(module: AnsibleModule, daemon: Daemon) -> dict[str, Any]:
+    """Give mastership away, or let the priorities decide."""
+    params = module.params
+    away = params["state"] == "handed_over"
+    found = instances_meant(daemon.ask("vrrp"), params["instance"])
+    if away:
+        others = [one for one in found if one["state"] in HERE]
+    else:
+        others = [one for one in found if one["handed_over"]]
+    names = {one["name"] for one in others}
+    after = [{**one, "handed_over": away} if one["name"] in names else one for one in found]
+    result: dict[str, Any] = {"changed": bool(others), "instances": found}
+    result["diff"] = {"before": {"instances": found}, "after": {"instances": after}}
+    if module.check_mode or not others:
+        return result
+    answer = daemon.ask("failover", name=params["instance"], release=None if away else True)
+    result["said"] = answer["said"]
+    if not answer["done"]:
+        module.fail_json(msg=f"{answer['said']}: {answer['instances']}", **result)
+    return result
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["drained", "serving", "handed_over", "released"], "required": True},
+            "server": {"type": "str"},
+            "service": {"type": "str"},
+            "instance": {"type": "str"},
+            "wait": {"type": "bool", "default": False},
+            "wait_timeout": {"type": "int", "default": 300},
+            "force": {"type": "bool", "default": False},
+            "socket": {"type": "path", "default": SOCKET},
+            "timeout": {"type": "float", "default": 30.0},
+        },
+        required_if=[("state", "drained", ["server"]), ("state", "serving", ["server"])],
+        supports_check_mode=True,
+    )
+    daemon = Daemon(module.params["socket"], module.params["timeout"])
+    try:
+        if module.params["state"] in ("drained", "serving"):
+            result = balance(module, daemon)
+        else:
+            result = hand_over(module, daemon)
+    except (Refused, client.Unreachable) as error:
+        module.fail_json(msg=f"{module.params['state']}: {error}", code=error.code)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
