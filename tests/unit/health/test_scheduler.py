@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import pickle
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from _lvs_agent.health import scheduler as module
+from _lvs_agent.health import kinds
 from _lvs_agent.health.attempt import READ, Outcome, Tools
 from _lvs_agent.health.plan import CheckId, CheckPlan, Endpoint, TcpCheck, Timing
 from _lvs_agent.health.scheduler import Scheduler
@@ -43,7 +44,7 @@ class Scripted:
             self.outcome = then
         else:
             self.fd = os.dup(then) if then >= 0 else -1
-            self.deadline_ns = now_ns + 5 * SECOND
+            self.deadline_ns = now_ns + self.world.patience_ns
 
     def ready(self, _now_ns: int, events: int) -> None:
         assert events & READ
@@ -73,7 +74,8 @@ class World:
         self.attempts: list[Scripted] = []
         self.news: list[tuple[int, int, bool, str]] = []
         self.expired = 0
-        monkeypatch.setattr(module, "maker", lambda _kind: self._make)
+        self.patience_ns = 5 * SECOND
+        monkeypatch.setattr(kinds, "maker", lambda _kind: self._make)
         self.scheduler = self.another()
 
     def another(self) -> Scheduler:
@@ -182,6 +184,23 @@ def test_an_outcome_that_comes_by_another_way(world: World) -> None:
     # once is enough
     world.tools.look(attempt)
     assert len(world.news) == 1
+
+
+def test_time_outs_of_runs_that_are_over_are_forgotten(world: World) -> None:
+    reading, writing = os.pipe()
+    world.results = dict.fromkeys(range(1, 11), reading)
+    world.patience_ns = 3600 * SECOND
+    slow = replace(TIMING, interval_ns=SECOND // 10, deadline_ns=3600 * SECOND)
+    world.scheduler.configure([plan(port, slow) for port in range(1, 11)], world.now)
+    os.set_blocking(writing, False)
+    for _turn in range(400):
+        with contextlib.suppress(BlockingIOError):
+            os.write(writing, b"x" * 2000)
+        world.run(0.15)
+    assert len(world.started) > 3500
+    assert len(world.scheduler._heap) < 2500
+    os.close(reading)
+    os.close(writing)
 
 
 def test_another_weight_is_news(world: World) -> None:

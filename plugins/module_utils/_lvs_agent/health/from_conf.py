@@ -14,7 +14,8 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..conf import address, model, values
 from ..conf.merge import blocks, fields, items
@@ -44,6 +45,7 @@ from .plan import (
 )
 
 Words = Mapping[str, Any]
+T = TypeVar("T")
 
 _INTERVAL = 60 * SECOND
 _TIMEOUT = 5 * SECOND
@@ -69,6 +71,7 @@ class _Server(NamedTuple):
     where: str
     commands: Commands
     host_name: str
+    shared: dict[Any, Any]  # equal parts of many checks, once in memory and in a pickle
 
 
 def service_key(virtual: Words) -> str:
@@ -85,7 +88,7 @@ def service_key(virtual: Words) -> str:
 def server_key(real: Words) -> str:
     """A real server of a settled configuration as text: ``192.0.2.10:80``, without a port just the address."""
     port = model.whole(real.get("port"))
-    return _host_port(str(real["ip"]), port) if port is not None else str(address.parse(str(real["ip"])))
+    return _host_port(str(real["ip"]), port) if port is not None else str(_parsed(str(real["ip"])))
 
 
 def plans(
@@ -120,12 +123,13 @@ def plans(
 
 
 def _servers(configuration: Words, commands: Commands, host_name: str) -> Iterator[_Server]:
+    shared: dict[Any, Any] = {}
     for number, virtual in enumerate(configuration["virtual_server"]):
         service = service_key(virtual)
         place = f"virtual_server[{label(VIRTUAL_SERVER, virtual, number)}]"
         for position, real in enumerate(model.real_servers(virtual)):
             where = f"{place}.real_server[{label(REAL_SERVER, real, position)}]"
-            yield _Server(real, virtual, configuration, service, server_key(real), where, commands, host_name)
+            yield _Server(real, virtual, configuration, service, server_key(real), where, commands, host_name, shared)
 
 
 def _checks_of(real: Words) -> Iterator[tuple[str, int, Words]]:
@@ -134,8 +138,14 @@ def _checks_of(real: Words) -> Iterator[tuple[str, int, Words]]:
             yield word.name, number, check
 
 
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> address.Address:
+    """An address; the same ones are asked for again and again."""
+    return address.parse(text)
+
+
 def _host_port(host: str, port: int) -> str:
-    at = address.parse(host)
+    at = _parsed(host)
     return f"[{at}]:{port}" if at.version == 6 else f"{at}:{port}"
 
 
@@ -150,7 +160,7 @@ def _plans(server: _Server, kind: str, number: int, check: Words) -> list[CheckP
     return [
         CheckPlan(
             CheckId(server.service, server.name, kind, number + extra * len(items(server.real[kind]))),
-            _timing(server, kind, check, one),
+            _once(server, _timing(server, kind, check, one)),
             one,
             via_vip,
         )
@@ -165,6 +175,10 @@ def _said(server: _Server, check: Words, word: str) -> Any:
         if value is not None:
             return value
     return None
+
+
+def _once(server: _Server, value: T) -> T:
+    return cast(T, server.shared.setdefault(value, value))
 
 
 def _whole(value: Any, default: int) -> int:
@@ -237,7 +251,7 @@ def _endpoint(
     """Where a check goes, its ``host`` block first; ``port`` when nobody says one, 0 for a check without ports."""
     host = host or {}
     to = server.virtual["ip"] if via_vip else host.get("connect_ip", check.get("connect_ip", server.real["ip"]))
-    target = address.parse(str(to))
+    target = _parsed(str(to))
     source = address.try_parse(host.get("bindto", check.get("bindto")))
     interface = str(check.get("bind_if", ""))
     if port != 0:
@@ -286,7 +300,7 @@ def _tcp(server: _Server, check: Words, via_vip: bool) -> list[Check]:
 
 
 def _http(server: _Server, check: Words, via_vip: bool, tls: TlsPlan | None = None) -> list[Check]:
-    urls = tuple(_url(server, check, url, tls) for url in blocks(check.get("url")))
+    urls = _once(server, tuple(_url(server, check, url, tls) for url in blocks(check.get("url"))))
     protocol = str(check.get("http_protocol", "1.0"))
     return [HttpCheck(_endpoint(server, check, via_vip), urls, protocol, tls)]
 
@@ -337,6 +351,7 @@ def _name_of(host: str) -> str:
     return "" if address.try_parse(name.strip("[]")) is not None else name
 
 
+@lru_cache(maxsize=256)
 def _statuses(said: Any) -> tuple[tuple[int, int], ...]:
     ranges = (word.partition("-") for word in split(str(said if said is not None else "200-299")))
     return tuple((int(low), int(high or low)) for low, _dash, high in ranges)

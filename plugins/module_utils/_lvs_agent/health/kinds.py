@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Callable, cast
@@ -29,6 +30,13 @@ _KINDS = {
 def maker(kind: type) -> Maker:
     """What makes an attempt of a check of this class."""
     return _maker(kind.__name__)
+
+
+def read_files_again() -> None:
+    """Certificates and keys may have been exchanged since they were read."""
+    tls = sys.modules.get(f"{__package__}.tls")
+    if tls is not None:
+        tls.context.cache_clear()
 
 
 @lru_cache(maxsize=len(_KINDS))

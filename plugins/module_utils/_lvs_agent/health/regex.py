@@ -85,7 +85,10 @@ def tried(pattern: str, options: int) -> None:
 
 
 def found(pattern: str, options: int, body: bytes, low: int, high: int | None) -> bool:
-    """Whether a match starts at one of the bytes ``low`` to ``high`` of a page. Raises TooSlow."""
+    """Whether a match starts at one of the bytes ``low`` to ``high`` of a page. Raises TooSlow.
+
+    To be called in the main thread, which has the signals.
+    """
     whole: str | bytes = body
     if options & re.UNICODE:
         # offsets are bytes, in keepalived too

@@ -20,8 +20,8 @@ from random import Random
 from typing import NamedTuple
 
 from ..spawn import NEVER, SECOND, Spawner
+from . import kinds
 from .attempt import Attempt, NotNow, Outcome, Tools
-from .kinds import Maker, maker
 from .plan import Check, CheckId, CheckPlan, FileCheck
 from .sockets import is_ours
 from .verdict import Verdict, begun
@@ -29,9 +29,9 @@ from .verdict import Verdict, begun
 _log = logging.getLogger(__name__)
 _MILLISECOND = SECOND // 1000
 _TOGETHER = 20 * _MILLISECOND  # what is due within this time is done together, which saves turns of the loop
-_A_TURN = (
-    256  # most runs that begin, and most descriptors that are looked at, before others in the loop have their turn
-)
+# most runs that begin, and most descriptors that are looked at, before others in the loop have their turn
+_A_TURN = 256
+_MOST_QUEUED = 8  # entries in the heap for each check
 _POSTPONED = 100 * _MILLISECOND
 _OUT_OF_FILES = "this process has no more files to open; raise LimitNOFILE of its unit"
 _MOST_REASONS = 16  # told, each once
@@ -81,7 +81,7 @@ class _State:
     def __init__(self, plan: CheckPlan, verdict: Verdict) -> None:
         self.plan = plan
         self.verdict = verdict
-        self.make: Maker | None = None
+        self.make: kinds.Maker | None = None
         self.attempt: Attempt | None = None
         self.fd = -1
         self.events = 0
@@ -130,6 +130,7 @@ class Scheduler:
 
         As in keepalived, its timers and its place among the checks of its server may change.
         """
+        kinds.read_files_again()
         old, known = self._states, self._known
         self._known = {}
         wanted = list(plans)
@@ -208,6 +209,12 @@ class Scheduler:
             if when == state.queued_ns:
                 state.queued_ns = NEVER
                 self._due(state, now_ns)
+        if len(self._heap) > _MOST_QUEUED * (len(self._states) + _A_TURN):
+            # entries that newer ones made needless, such as time-outs of runs that are long over
+            queued = [state for state in self._states.values() if state.queued_ns != NEVER]
+            self._heap = [(state.queued_ns, number, state) for number, state in enumerate(queued)]
+            self._number = len(queued)
+            heapq.heapify(self._heap)
 
     # ---- one check
 
@@ -261,7 +268,7 @@ class Scheduler:
             return
         plan = state.plan
         if state.make is None:
-            state.make = maker(type(plan.check))
+            state.make = kinds.maker(type(plan.check))
         state.started_ns = now_ns
         attempt = state.attempt = state.make(plan.check, plan.timing, self._tools)
         try:
