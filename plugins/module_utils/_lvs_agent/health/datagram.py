@@ -17,7 +17,7 @@ from .tcp import seconds
 
 UP = Outcome(True)
 _AT_ONCE = 16  # datagrams; the loop has other things to do
-_MOST_IGNORED = 1000
+_MOST_LEFT = 1000  # datagrams that others sent to a port before it was connected
 
 
 class Asking:
@@ -26,6 +26,7 @@ class Asking:
     __slots__ = ("_endpoint", "_ignored", "_sock", "_timeout_ns", "deadline_ns", "events", "fd", "outcome")
     kind = socket.SOCK_DGRAM
     room = 65535  # bytes that are read of a datagram
+    most_ignored = 100  # datagrams that are no answer
 
     def __init__(self, endpoint: Endpoint, timeout_ns: int) -> None:
         self._endpoint = endpoint
@@ -75,7 +76,7 @@ class Asking:
             self.outcome = self.judge(data)
             if self.outcome is None:
                 self._ignored += 1
-                if self._ignored >= _MOST_IGNORED:
+                if self._ignored >= self.most_ignored:
                     self.over(f"{self._ignored} datagrams came, none of them an answer")
 
     def expired(self, now_ns: int) -> None:
@@ -130,7 +131,7 @@ class Asking:
 def _empty(sock: socket.socket) -> None:
     """Others may have sent to a known port of ours before it was connected."""
     try:
-        for _datagram in range(_MOST_IGNORED):
+        for _datagram in range(_MOST_LEFT):
             sock.recv(1)
     except BlockingIOError:
         return

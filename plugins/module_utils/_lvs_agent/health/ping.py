@@ -38,6 +38,7 @@ class PingAttempt(Asking):
 
     __slots__ = ("_family", "_request")
     kind = socket.SOCK_RAW
+    most_ignored = 10_000  # the server's replies to everybody else on this host come here too
     room = _LONGEST_IP_HEADER + _HEADER + _TOKEN + 1
 
     def __init__(self, check: PingCheck, timing: Timing, tools: Tools) -> None:
