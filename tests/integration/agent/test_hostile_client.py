@@ -61,7 +61,8 @@ def test_a_hostile_client_stalls_nobody(tmp_path: Path) -> None:
         daemon.socket.chmod(0o666)
         at = time.time()
         words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", DEBIAN_PYTHON, "-c", HOSTILE]
-        hostile = subprocess.Popen([*words, str(daemon.socket), str(SECONDS)], stdout=subprocess.PIPE, text=True)
+        command = [*words, str(daemon.socket), str(SECONDS)]
+        hostile = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
         stack.callback(hostile.kill)
         answers = 0
         while hostile.poll() is None:

@@ -14,6 +14,7 @@ from typing import Any
 from .protocol import LONGEST_ANSWER, pack_request, parse_answer
 
 _READ = 1 << 16
+_FULL_SECONDS = 0.01
 
 
 class Unreachable(Exception):
@@ -32,7 +33,7 @@ def ask(path: str, verb: str, arguments: dict[str, Any], wait_seconds: float) ->
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.settimeout(wait_seconds)
-            connection.connect(path)
+            _connect(connection, path, end)
             connection.sendall(pack_request(verb, arguments))
             line = _line(connection, end)
         except PermissionError as error:
@@ -54,6 +55,19 @@ def ask(path: str, verb: str, arguments: dict[str, Any], wait_seconds: float) ->
 
 
 _START = "look at `systemctl status lvs-agent`, start it, or name another --socket"
+
+
+def _connect(connection: socket.socket, path: str, end: float) -> None:
+    """Connect; others may stand in front of us."""
+    while True:
+        try:
+            connection.connect(path)
+        except BlockingIOError as error:
+            if time.monotonic() >= end:
+                raise TimeoutError from error
+            time.sleep(_FULL_SECONDS)
+        else:
+            return
 
 
 def _line(connection: socket.socket, end: float) -> bytes:

@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 _NEVER = 1 << 63
 _SECOND = 1_000_000_000
 _MOST_CLIENTS = 32
+_BACKLOG = 128
 _MOST_OF_A_USER = 16
 _MOST_UNREAD = 2 * LONGEST_ANSWER
 _READ = 4096
@@ -77,7 +78,10 @@ class ControlSocket:
         """Accept, read, answer, write, and end those who take too long."""
         for key, events in self._selector.select(0):
             if key.fileobj is self._socket:
-                self._accept(now_ns)
+                # some at once: who floods the socket must not keep those behind waiting
+                for _client in range(_MOST_CLIENTS):
+                    if not self._accept(now_ns):
+                        break
             else:
                 self._serve(key.data, events, now_ns)
         for client in [one for one in self._clients.values() if one.deadline_ns <= now_ns]:
@@ -92,21 +96,23 @@ class ControlSocket:
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 
-    def _accept(self, now_ns: int) -> None:
+    def _accept(self, now_ns: int) -> bool:
+        """One client; whether there may be another one, and room for it."""
         try:
             connection, _address = self._socket.accept()
         except OSError:
             # it went away again, or we are out of descriptors: those who wait are served later
-            return
+            return False
         connection.setblocking(False)
         uid, who = _who(connection)
         if uid and sum(one.uid == uid for one in self._clients.values()) >= _MOST_OF_A_USER:
             connection.close()
-            return
+            return True
         client = _Client(connection, uid, who, now_ns + _IDLE_NS)
         self._clients[connection.fileno()] = client
         self._selector.register(connection, selectors.EVENT_READ, client)
         self._room()
+        return self._accepting
 
     def _room(self) -> None:
         """Those beyond the limit wait in the socket's backlog."""
@@ -262,7 +268,7 @@ def _listen(path: str, group: int) -> socket.socket:
         if group >= 0:
             os.chown(draft, -1, group)
         os.chmod(draft, _MODE)
-        listening.listen(_MOST_CLIENTS)
+        listening.listen(_BACKLOG)
         os.replace(draft, path)
     except OSError:
         listening.close()
