@@ -46,8 +46,11 @@ class Statics:
             self._hold(wanted, now)
         self._watch(now)
 
-    def keep(self, now: int, *, links: bool = False) -> None:
-        """See that all of it is there; ``links``: an interface may have come."""
+    def keep(self, now: int, *, links: bool = False, routes: bool = False) -> None:
+        """See that all of it is there; an interface may have come, a route or rule may have gone.
+
+        Without either only what is seen to be missing, or what the kernel refused, is tried.
+        """
         plan = self._plan
         if not (plan.addresses or plan.routes or plan.rules):
             return
@@ -56,6 +59,9 @@ class Statics:
         tracked = holdings.of_static(plan, self._loop.host.index, tracked=True)
         absent = holdings.missing(tracked, self._loop.host.addresses.keys())
         if absent and not self._repairs.allowed(now):
+            return
+        doubtful = links or routes or bool(self._refused)
+        if not (absent or doubtful or self._faults):
             return
         if absent or tracked.routes or tracked.rules:
             added = self._hold(tracked, now, all_of_it=False)

@@ -60,7 +60,7 @@ class Surroundings:
         if links or gone or routes:
             self._loop.possession.look_for_losses(gone, routes, links, now)
         if links or self._loop.statics.concerned(gone, routes):
-            self._loop.statics.keep(now, links=links)
+            self._loop.statics.keep(now, links=links, routes=routes)
 
     def configure(self, delays: Iterable[LinkDelay]) -> None:
         """``interface_up_down_delays``."""
