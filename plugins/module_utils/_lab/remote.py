@@ -17,9 +17,11 @@ from .plan import Plan
 
 def ssh_argv(plan: Plan, host: str) -> list[str]:
     """`ssh` up to the host; connections are shared and end by themselves."""
-    directory = lab_dir(plan.name)
-    control = ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", f"ControlPath={directory}/ssh-%C"]
-    return ["ssh", "-F", str(ssh.config_path(directory)), *control, plan.guest(host).name]
+    directory, guest = lab_dir(plan.name), plan.guest(host)
+    # A short name: a socket's path has 107 characters, and ssh itself adds 17.
+    path = f"{directory}/ssh-{guest.index}".replace("%", "%%")
+    control = ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", f"ControlPath={path}"]
+    return ["ssh", "-F", str(ssh.config_path(directory)), *control, guest.name]
 
 
 def output(plan: Plan, host: str, *argv: str, timeout_s: float = 60.0) -> str:
