@@ -19,7 +19,6 @@ from advert_log import AdvertLog
 
 from _lab.probe import Attempt
 from tests.integration.netns.conftest import DEBIAN_PYTHON, Host, namespace
-from tests.integration.netns.daemon import pack
 from tests.integration.netns.wire import LIBRARY
 
 OURS, KEEPALIVED = "lvs-agent", "keepalived"
@@ -82,17 +81,22 @@ class Director:
         self._directory = directory
         directory.mkdir()
         self.file = directory / "keepalived.conf"
-        self._runtime = directory / "run"
+        # in memory, as on a director
+        self._runtime = Path(f"/run/{host.name}")
         self._process: subprocess.Popen[bytes] | None = None
         if engine == OURS:
-            pack(directory / "lvs-agent.pyz", "1.0.0")
+            # unpacked and compiled, as the role installs it
+            shutil.copytree(LIBRARY / "_lvs_agent", directory / "_lvs_agent", ignore=shutil.ignore_patterns("*.pyc"))
+            subprocess.run([DEBIAN_PYTHON, "-m", "compileall", "-q", str(directory)], check=True)
 
     def start(self) -> None:
         """Start the engine, and do not wait."""
         self._runtime.mkdir(exist_ok=True)
         where = str(self._runtime)
         if self.engine == OURS:
-            command = [DEBIAN_PYTHON, str(self._directory / "lvs-agent.pyz"), "run", "-f", str(self.file), "-i", "x"]
+            program = "import sys; from _lvs_agent.cli import main; sys.exit(main())"
+            command = ["env", f"PYTHONPATH={self._directory}", DEBIAN_PYTHON, "-c", program]
+            command += ["run", "-f", str(self.file), "-i", "x"]
             command += ["--runtime-dir", where, "--history-dir", where]
         else:
             command = ["keepalived", "-n", "-P", "-l", "-f", str(self.file)]
@@ -179,6 +183,7 @@ class Director:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait(10)
+        shutil.rmtree(self._runtime)
 
 
 class Client:
