@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,14 +27,16 @@ NAMES = {2: "VRRPv2 1 s", 4: "profile fast"}
 
 
 class Found(NamedTuple):
-    """Failed attempts, all attempts, and the longest outage."""
+    """Failed attempts, all attempts, the longest outage, and why attempts failed."""
 
     failed: int
     attempts: int
     longest_ms: float
+    why: dict[str, int]
 
     def __str__(self) -> str:
-        return f"{self.failed} of {self.attempts}, longest outage {self.longest_ms:.0f} ms"
+        why = "".join(f", {count} {error}" for error, count in self.why.items())
+        return f"{self.failed} of {self.attempts}, longest outage {self.longest_ms:.0f} ms{why}"
 
 
 def measure(engine: str, directory: Path) -> dict[int, Found]:
@@ -61,8 +64,9 @@ def measure(engine: str, directory: Path) -> dict[int, Found]:
         for vrid, client in clients.items():
             attempts = client.finish()
             gaps = outages(attempts)
+            why = dict(Counter(one.error for one in attempts if one.error))
             longest = max((one.length_s for one in gaps), default=0.0)
-            found[vrid] = Found(sum(one.failed for one in gaps), len(attempts), longest * 1000)
+            found[vrid] = Found(sum(one.failed for one in gaps), len(attempts), longest * 1000, why)
     return found
 
 

@@ -681,7 +681,10 @@ class TestCauses:
     def test_preemption(self) -> None:
         machine = started()
         machine.advert(T0 + SECOND, heard(50))
-        assert self.cause(fire(machine, T0 + DOWN)) == "priority 100 is above 50 of 192.0.2.11"
+        actions = fire(machine, T0 + DOWN)
+        assert self.cause(actions) == "priority 100 is above 50 of 192.0.2.11"
+        # the other one lets go when it hears the advert
+        assert others(actions) == [AddVips(), SendAdvert(100), Announce(5)]
 
     def test_nobody(self) -> None:
         assert self.cause(fire(started(), T0 + DOWN)) == "no advert was heard since the start"

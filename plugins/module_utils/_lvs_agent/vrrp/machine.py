@@ -450,9 +450,10 @@ class Machine:
         self._preempt_at = self._give_up = self._missed = NEVER
         self._deadline = now + instance.advert_int
         announcements = self._announcements.became_master(now, instance, at_once=announce)
+        # who is pre-empted serves until it hears the advert: then the addresses are here, and announced at once
+        first = [self._send(now, self.priority), AddVips()]
         return [
-            self._send(now, self.priority),
-            AddVips(),
+            *(reversed(first) if self._why_silent and not instance.owner else first),
             *announcements,
             Transition(State.MASTER, cause),
             *alarms,
