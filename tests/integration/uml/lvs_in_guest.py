@@ -363,10 +363,10 @@ def big(services: int, servers: int) -> dict[str, Any]:
     key = next(iter(table))
     with Ipvs() as ipvs:
         begin = time.perf_counter()
-        for _ in range(3):
+        for _time in range(3):
             ipvs.digest(key)
         middle = time.perf_counter()
-        for _ in range(3):
+        for _time in range(3):
             ipvs.destinations(key)
         end = time.perf_counter()
     last = f"192.0.3.{services}:80"

@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import io
 import socket
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -29,7 +30,7 @@ HTTP = {
 }
 
 
-def read(data: bytes, pieces: list[int] = [], end: bool = True) -> Answer:  # noqa: B006 - not changed
+def read(data: bytes, pieces: Sequence[int] = (), end: bool = True) -> Answer:
     answer = Answer(digest=True, keep=True)
     rest = data
     for size in pieces:

@@ -218,4 +218,3 @@ def _name(found: Sequence[Target], said: str) -> str:
     """The virtual server's whole name, "" for every one."""
     plan: VirtualServerPlan = found[0][0]
     return plan.name if said else ""
-

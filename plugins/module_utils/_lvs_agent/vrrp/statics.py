@@ -71,9 +71,9 @@ class Statics:
 
     def concerned(self, gone: set[tuple[int, bytes, int]], routes: bool) -> bool:
         """Whether something of it may have gone: one of these addresses, or some route or rule."""
-        return (routes and bool(self.held.routes or self.held.rules)) or any(
-            address.key in gone for address in self.held.addresses
-        )
+        if routes and (self.held.routes or self.held.rules):
+            return True
+        return any(address.key in gone for address in self.held.addresses)
 
     def faults(self, name: str) -> set[str]:
         """What an instance misses, in words."""
