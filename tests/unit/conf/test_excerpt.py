@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from _lvs_agent.conf.excerpt import WIDEST, excerpt, visible
@@ -46,12 +46,20 @@ def test_a_long_line_is_cut_around_the_word() -> None:
     assert text[caret.index("^") : len(caret)] == "wrong"
 
 
+def test_combining_marks_are_characters_too() -> None:
+    """They have no column of their own; what is left out is said all the same."""
+    text, caret = shown("e\u0301" * 60, 1)
+    assert text == "e\u0301" * 48 + "e..."
+    assert caret == "^" + "~" * 48
+
+
 def test_a_line_that_nobody_has() -> None:
     assert excerpt({}, Position("f", 1, 1)) == ("", "")
     assert excerpt({"f": Source("f", "a\n")}, Position("f", 2, 1)) == ("", "")
 
 
 @given(st.text(max_size=400), st.integers(1, 500))
+@example("0" * 97 + "\u0300" + "0", 1)
 def test_it_is_narrow_and_harmless(line: str, column: int) -> None:
     line = line.replace("\n", "")
     text, caret = shown(line, column)

@@ -28,7 +28,7 @@ def visible(text: str) -> str:
 
 
 def excerpt(sources: t.Mapping[str, Source], position: Position) -> tuple[str, str]:
-    """The line a position is in and the line that marks its word, both at most :data:`WIDEST` columns.
+    """The line a position is in and the line that marks its word, both at most :data:`WIDEST` columns and characters.
 
     Both are empty when the file was not read or has no such line. What is left out of a long line is "...".
     """
@@ -46,7 +46,8 @@ def excerpt(sources: t.Mapping[str, Source], position: Position) -> tuple[str, s
     column = len(shown)
     for number, character in enumerate(line[cut_left:], cut_left):
         drawn = " " * (_TAB - column % _TAB) if character == "\t" else _seen(character)
-        if column + _columns(drawn) > WIDEST - len(_CUT):
+        # combining marks take no column, and there may be any number of them
+        if max(column + _columns(drawn), len(shown) + len(drawn)) > WIDEST - len(_CUT):
             shown += _CUT
             break
         begin = column if number == place else begin
