@@ -32,7 +32,7 @@ from _lvs_agent.vrrp.actions import State
 from _lvs_agent.vrrp.host import Host
 from _lvs_agent.vrrp.instance import SECOND, Instance
 from _lvs_agent.vrrp.loop import Loop
-from _lvs_agent.vrrp.plan import Holding, InstancePlan, Plan
+from _lvs_agent.vrrp.plan import Holding, InstancePlan, Plan, Track, TrackKind
 from _lvs_agent.vrrp.transmit import Transmitter
 
 OURS, THEIRS, VIP = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)), bytes((10, 0, 0, 100))
@@ -388,6 +388,59 @@ def test_resume(world: World, away_ns: int, resumed: bool) -> None:
     assert world.supervisor.transitions() == [State.MASTER if resumed else State.BACKUP]
     assert world.vips() == ({VIP} if resumed else set())
     assert len(world.ports[0].sent) == (1 if resumed else 0)
+
+
+def tracking(*tracks: Track) -> InstancePlan:
+    return replace(plan(), tracks=tracks)
+
+
+def result(name: str, up: bool | None) -> messages.TrackResult:
+    return messages.TrackResult(TrackKind.SCRIPT, name, up)
+
+
+def test_a_reload_that_adds_a_script_moves_nothing_until_its_first_result(world: World) -> None:
+    mastered(world)
+    world.supervisor.tell(result("chk", None))
+    world.configure(tracking(Track(TrackKind.SCRIPT, "chk"), Track(TrackKind.SCRIPT, "plus", 10)))
+    assert world.supervisor.transitions()[-1] is State.MASTER
+    assert world.ports[0].sent[-1][22] == 128
+    world.supervisor.tell(result("plus", True))
+    world.supervisor.tell(result("chk", False))
+    world.turns()
+    assert world.supervisor.transitions()[-1] is State.FAULT
+    assert world.loop.runners[0].machine.priority == 138
+
+
+def test_a_backup_stays_one_and_one_that_waits_waits_on(world: World) -> None:
+    waiting = tracking(Track(TrackKind.SCRIPT, "chk"))
+    world.configure(waiting)
+    assert world.supervisor.transitions() == [State.FAULT]
+    world.configure(replace(waiting, tracks=(*waiting.tracks, Track(TrackKind.SCRIPT, "more"))))
+    assert world.loop.runners[0].machine.faults == {"script chk has no result yet", "script more has no result yet"}
+    world.supervisor.tell(result("chk", True))
+    world.supervisor.tell(result("more", True))
+    world.turns()
+    world.configure(tracking(Track(TrackKind.SCRIPT, "third")))
+    assert world.supervisor.transitions() == [State.FAULT, State.BACKUP]
+
+
+def test_a_script_that_comes_back_begins_anew(world: World) -> None:
+    world.supervisor.tell(result("chk", False))
+    world.configure(tracking(Track(TrackKind.SCRIPT, "chk")))
+    assert world.loop.runners[0].machine.faults == {"script chk is down"}
+    mastered(world)
+    world.configure(tracking(Track(TrackKind.SCRIPT, "chk")))
+    assert world.supervisor.transitions()[-1] is State.MASTER
+
+
+def test_a_master_is_resumed_without_a_result(world: World) -> None:
+    files = (Track(TrackKind.FILE, "load"), Track(TrackKind.FILE, "flag", reverse=True))
+    one = tracking(Track(TrackKind.SCRIPT, "chk"), Track(TrackKind.PROCESS, "proxy"), *files)
+    world.configure(one, resume=(messages.Resume(one.identity, world.now - SECOND),))
+    assert world.supervisor.transitions() == [State.MASTER]
+    world.supervisor.tell(result("chk", False))
+    world.turns()
+    assert world.supervisor.transitions() == [State.MASTER, State.FAULT]
 
 
 @pytest.mark.parametrize("end", ["leave", "closed"])

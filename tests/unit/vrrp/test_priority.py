@@ -101,3 +101,10 @@ def test_the_owner_ignores_weights_but_not_faults(items: list[Tracked | TrackedF
 def test_they_add_up() -> None:
     items = [Tracked("a", True, 10), Tracked("b", False, -30), Tracked("interface eth1", False), Tracked("d", True)]
     assert effective(100, items) == (80, frozenset({"interface eth1 is down"}))
+
+
+def test_what_is_not_known_moves_nobody_who_has_begun() -> None:
+    items = [Tracked("script new", None), Tracked("script plus", None, 10), Tracked("script minus", None, -10)]
+    assert effective(100, items).faults == {"script new has no result yet"}
+    assert effective(100, items, begun=True) == (100, frozenset())
+    assert effective(100, [Tracked("script new", False)], begun=True).faults == {"script new is down"}

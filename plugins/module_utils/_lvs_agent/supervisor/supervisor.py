@@ -102,7 +102,8 @@ class Supervisor:
         self._saved = self._file.read()
         if self._saved is not None and self._saved.boot_id != boot_id():
             self._saved = None
-        self._before = {(one.kind, one.name): one for one in self._saved.results} if self._saved else {}
+        # the last result of everything that is tracked, the daemon before us knew it first
+        self._last = {(one.kind, one.name): one for one in self._saved.results} if self._saved else {}
         self._journal = Journal(Events(options.history_dir))
         self._keeper = VrrpKeeper(self._loop, entry, self._file, self, [self._lock])
         if self._saved is not None:
@@ -253,6 +254,8 @@ class Supervisor:
         self._applied_real = time.time()
         for part in self._parts:
             part.configure(self._settings, now_ns)
+        tracked = {(one.kind, one.name) for part in self._parts for one in part.results()}
+        self._last = {key: result for key, result in self._last.items() if key in tracked}
         self.operator.plan = self._settings.plan
         # the answer comes with Configured
         self._keeper.configure(self._settings.plan, now_ns)
@@ -281,7 +284,6 @@ class Supervisor:
             _log.error("%s", problem)
         _log.info("%d VRRP instances: %s", count, said or "nothing changed")
         self._up = True
-        self._before.clear()
         self._finish_reload(applied=True, errors=message.problems, said=said or "nothing changed", **changes)
 
     def _finish_reload(self, *, applied: bool, errors: Sequence[str], said: str, **changes: list[str]) -> None:
@@ -338,12 +340,13 @@ class Supervisor:
         return all(result.up is not None for result in self.results())
 
     def _known(self, result: messages.TrackResult) -> messages.TrackResult:
-        """A result, or what the daemon before us knew of the same."""
-        return self._before.get((result.kind, result.name), result) if result.up is None else result
+        """A result, or the one that was there before it became unknown."""
+        return self._last.get((result.kind, result.name), result) if result.up is None else result
 
     def track(self, result: messages.TrackResult, cause: str) -> None:
         """Something that is tracked changed: for the parts to call."""
         self._journal.tracked(result, cause)
+        self._last[(result.kind, result.name)] = result
         self._keeper.send(result)
         self._file.results(self.results())
 

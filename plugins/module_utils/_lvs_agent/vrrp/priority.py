@@ -24,8 +24,8 @@ class Tracked:
     """A script, interface or process, and how it is: ``up`` is None until its first result is there.
 
     A weight above 0 is added while it is up, one below 0 while it is down; ``reverse`` turns the weight's sign round.
-    Without a weight it is a fault while it is down (up with ``reverse``), or not known yet. ``name`` is for people, as
-    in "interface eth1".
+    Without a weight it is a fault while it is down (up with ``reverse``), and while it is not known when the instance
+    begins. ``name`` is for people, as in "interface eth1".
     """
 
     name: str
@@ -55,12 +55,16 @@ class Effective(NamedTuple):
     faults: frozenset[str]
 
 
-def effective(base: int, tracked: Iterable[Tracked | TrackedFile]) -> Effective:
-    """The configured priority ``base`` with everything tracked; an owner's stays 255, but faults count for it, too."""
+def effective(base: int, tracked: Iterable[Tracked | TrackedFile], *, begun: bool = False) -> Effective:
+    """The configured priority ``base`` with everything tracked; an owner's stays 255, but faults count for it, too.
+
+    ``begun``: the instance is backup or master already. What has no result yet counts as fine then, as in keepalived,
+    so that a reload which adds a script moves nothing; an instance that begins waits for it.
+    """
     total = base
     faults: list[str] = []
     for item in tracked:
-        change, fault = _of_file(item) if isinstance(item, TrackedFile) else _of_state(item)
+        change, fault = _of_file(item) if isinstance(item, TrackedFile) else _of_state(item, begun)
         total += change
         if fault:
             faults.append(fault)
@@ -68,11 +72,11 @@ def effective(base: int, tracked: Iterable[Tracked | TrackedFile]) -> Effective:
     return Effective(priority, frozenset(faults))
 
 
-def _of_state(item: Tracked) -> tuple[int, str]:
+def _of_state(item: Tracked, begun: bool) -> tuple[int, str]:
     """(what is added to the priority, the fault or "")."""
     if not item.weight:
         if item.up is None:
-            return 0, f"{item.name} has no result yet"
+            return 0, "" if begun else f"{item.name} has no result yet"
         if item.up is item.reverse:
             return 0, f"{item.name} is {'up' if item.up else 'down'}"
         return 0, ""

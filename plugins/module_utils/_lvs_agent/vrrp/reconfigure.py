@@ -48,6 +48,9 @@ class Reconfiguration:
         static = plan.static
         if static.routes or static.rules or any(one.routes or one.rules for one in plan.instances):
             loop.host.watch_routes()
+        tracked = {(one.kind, one.name) for owner in (*plan.instances, *plan.groups) for one in owner.tracks}
+        # one of the same name that comes back later begins anew
+        loop.results = {key: result for key, result in loop.results.items() if key in tracked}
         for problem in loop.apply_scheduling(plan):
             loop.remark(logging.WARNING, "", problem, now)
         wanted = {one.identity: one for one in plan.instances}
@@ -125,11 +128,11 @@ class Reconfiguration:
         runner = Runner(plan, ah.first_sequence(int(time.time())), now)
         runner.group_tracks = group_tracks
         loop.runners.append(runner)
-        loop.surroundings.refresh(runner, now)
-        loop.possession.prepare(runner, now)
         away = now - alive.get(plan.identity, 0)
         waited_for = plan.instance.down_timer_adverts * plan.instance.advert_int
         resume = plan.identity in alive and away < waited_for
+        loop.surroundings.refresh(runner, now, resume=resume)
+        loop.possession.prepare(runner, now)
         doubtful = resume and away >= waited_for - _DOUBTFUL_ADVERTS * plan.instance.advert_int
         if plan.identity in alive and not resume:
             what = f"was master, but {away / 1e9:.3f} s ago: starting as a backup"

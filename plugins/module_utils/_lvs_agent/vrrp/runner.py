@@ -103,7 +103,9 @@ class Runner:
                 continue
             result = results.get((track.kind, track.name))
             if track.kind is TrackKind.FILE:
-                yield TrackedFile(shown, result.value if result else 0, track.weight, track.reverse)
+                # one that was not read yet says nothing: its number, or that it is missing, is told before we begin
+                if result is not None:
+                    yield TrackedFile(shown, result.value, track.weight, track.reverse)
             else:
                 yield Tracked(shown, result.up if result else None, track.weight, track.reverse)
 

@@ -80,14 +80,17 @@ class Surroundings:
         link = self._loop.host.link(name)
         return link is not None and link.running
 
-    def refresh(self, runner: Runner, now: int) -> None:
-        """Look at what an instance depends on: its interface, its source, what it tracks."""
+    def refresh(self, runner: Runner, now: int, *, resume: bool = False) -> None:
+        """Look at what an instance depends on: its interface, its source, what it tracks.
+
+        ``resume``: it is about to go on where the process before us was.
+        """
         machine = runner.machine
         if self._loop.stopping and machine.state is a.State.INIT:
             # what it needed is gone, and is not to be made again
             return
         self._resolve(runner, now)
-        former, found = machine.priority, self.effective(runner)
+        former, found = machine.priority, self.effective(runner, resume=resume)
         changed = found.priority != former or found.faults != machine.faults
         if found.priority != former:
             self._loop.effects.perform(runner, machine.set_priority(now, found.priority), now, settle=True)
@@ -97,9 +100,11 @@ class Surroundings:
             words = tuple(sorted(found.faults))
             self._loop.tell(messages.PriorityChanged(runner.name, machine.priority, former, machine.state, words, now))
 
-    def effective(self, runner: Runner) -> Effective:
+    def effective(self, runner: Runner, *, resume: bool = False) -> Effective:
         """Its priority and faults as everything is now."""
-        found = effective(runner.plan.instance.priority, runner.tracked(self._loop.results, self.running))
+        begun = resume or runner.machine.state not in (a.State.INIT, a.State.FAULT)
+        tracked = runner.tracked(self._loop.results, self.running)
+        found = effective(runner.plan.instance.priority, tracked, begun=begun)
         return Effective(found.priority, found.faults | self._own_faults(runner))
 
     def _resolve(self, runner: Runner, now: int) -> None:
