@@ -80,10 +80,10 @@ def test_one_that_hangs_is_down_at_its_timeout(spawner: Spawner) -> None:
     begun = time.monotonic()
     scripts.configure([plan("trap '' TERM; while :; do sleep 1; done", timeout_ms=300)], time.monotonic_ns())
     run_until([spawner, scripts], lambda: reports.ups)
-    assert 0.3 <= time.monotonic() - begun < 2  # not after SIGKILL, which comes at 2.3 s
+    assert time.monotonic() - begun >= 0.3
     assert reports.ups == [False]
     assert reports.told[0][2] == "it did not end within 0.3 s"
-    assert spawner.running() == 1
+    assert spawner.running() == 1  # it hangs on: what was told does not wait for SIGKILL
 
 
 def test_a_slow_one_runs_once_at_a_time_on_its_grid(spawner: Spawner, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from _lvs_agent.control import client
+from _lvs_agent.control.protocol import Refused
 from tests.integration.netns.conftest import DEBIAN_PYTHON, Host
 from tests.integration.netns.wire import LIBRARY, wait_until
 
@@ -75,9 +77,16 @@ class Daemon:
         assert done.stdout, done.stderr
         return Answer(done.returncode, json.loads(done.stdout))
 
+    def quick(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        """What the daemon says, asked without another Python to start: for what is asked again and again."""
+        try:
+            return client.ask(str(self.socket), verb, arguments, 10)
+        except (client.Unreachable, Refused):
+            return {}
+
     def states(self) -> dict[str, str]:
         """Each instance's."""
-        return {one["name"]: one["state"] for one in self.ask("status").result.get("instances", [])}
+        return {one["name"]: one["state"] for one in self.quick("status").get("instances", [])}
 
     def wait_for(self, **states: str) -> None:
         """Until its instances are in these states."""
@@ -85,13 +94,17 @@ class Daemon:
 
     def vrrp_pid(self) -> int:
         """Of its VRRP process."""
-        found = self.ask("status").result["vrrp_process"]["pid"]
+        found = self.quick("status")["vrrp_process"]["pid"]
         assert isinstance(found, int)
         return found
 
     def causes(self, kind: str) -> list[str]:
         """Of its events of a kind."""
-        return [one["cause"] for one in self.ask("events", "--kind", kind, "-n", "500").result["events"]]
+        return [one["cause"] for one in self.quick("events", kind=kind, number=500).get("events", [])]
+
+    def became(self) -> list[str]:
+        """The states its instances came to, one after the other."""
+        return [one["state"] for one in self.quick("events", kind="transition", number=500).get("events", [])]
 
     def signal(self, number: signal.Signals) -> None:
         """To its parent process."""

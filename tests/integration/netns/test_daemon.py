@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from tests.integration.netns.daemon import Daemon, pack
-from tests.integration.netns.wire import Site, site, vips, wait_until
+from tests.integration.netns.wire import AddressEvents, Site, site, vips, wait_until
 
 pytestmark = pytest.mark.root
 
 VRID = 51
 INTERVAL_S = 0.2
-DOWN_S = 3 * INTERVAL_S  # and a skew
+#: For another start of a process, or of the whole daemon: a master that comes back within three of them is one still
+#: (the Active_Down_Interval of RFC 9568 6.1), and a loaded machine starts Python in less.
+PATIENT_S = 2
 #: What a loaded machine of two cores adds to any time.
 LATE_S = 0.1
 
@@ -43,12 +45,20 @@ class Pair:
             pack(program, "1.0.0")
         self.a = Daemon(where.a, directory / "a", programs[0], configuration(200, interval, more))
         self.b = Daemon(where.b, directory / "b", programs[1], configuration(100, interval))
+        self.addresses: AddressEvents | None = None
 
     def start(self) -> None:
         self.a.start()
         self.a.wait_for(VI="MASTER")
         self.b.start()
         self.b.wait_for(VI="BACKUP")
+        self.addresses = AddressEvents(self.site.a)
+
+    def close(self) -> None:
+        self.a.close()
+        self.b.close()
+        if self.addresses is not None:
+            self.addresses.close()
 
     def gap(self, since: float) -> float:
         """The longest time without an advert of a since then; nobody else sent one."""
@@ -57,13 +67,27 @@ class Pair:
         assert {advert.source for advert in adverts} == {"10.0.0.1"}, adverts
         return max(later.at - sooner.at for sooner, later in zip(adverts, adverts[1:]))
 
-    def undisturbed(self, since: float, limit: float | None = None) -> None:
-        """No advert was missing, the VIPs are where they were, and the other one saw nothing."""
-        assert self.gap(since) < (limit or self.interval + LATE_S)
+    def unmoved(self, since: float) -> None:
+        """The other one never was master, and the VIP never left: who was away came back within what the other waits.
+
+        How long that took is the machine's matter, the protocol's is that it was short enough.
+        """
+        self.a.wait_for(VI="MASTER")
+        wait_until(lambda: self.site.witness.of(VRID, time.time() - self.interval), "an advert", lambda: self.a.log)
+        # the backup's wait is three intervals and less than a fourth
+        assert self.gap(since) < 4 * self.interval
         assert vips(self.site.a) >= {"10.0.0.100"}
+        assert self.addresses is not None
+        assert self.addresses.of("10.0.0.100") == []
         assert vips(self.site.b) == set()
         assert self.b.states() == {"VI": "BACKUP"}
+        assert self.b.became() == ["BACKUP"]
         assert not self.b.causes("alarm")
+
+    def undisturbed(self, since: float) -> None:
+        """Nor was an advert left out."""
+        self.unmoved(since)
+        assert self.gap(since) < 2 * self.interval
 
 
 @pytest.fixture
@@ -82,19 +106,18 @@ def has_ended(pid: int) -> bool:
 
 def started(stack: ExitStack, directory: Path, interval: float = INTERVAL_S, more: str = "") -> Pair:
     pair = Pair(stack.enter_context(site()), directory, interval, more)
-    stack.callback(pair.a.close)
-    stack.callback(pair.b.close)
+    stack.callback(pair.close)
     pair.start()
     return pair
 
 
 def test_the_vrrp_process_is_killed(stack: ExitStack, tmp_path: Path) -> None:
-    pair = started(stack, tmp_path)
+    pair = started(stack, tmp_path, 1)
     for deaths in (1, 2):
         killed, at = pair.a.vrrp_pid(), time.time()
         os.kill(killed, signal.SIGKILL)
         # the second one is started a tenth of a second later
-        pair.undisturbed(at, DOWN_S)
+        pair.unmoved(at)
         status = pair.a.ask("status")
         assert (status.status, status.result["vrrp_process"]["deaths"]) == (0, deaths)
         assert status.result["vrrp_process"]["pid"] not in (None, killed)
@@ -105,10 +128,9 @@ def test_the_vrrp_process_stands_still(stack: ExitStack, tmp_path: Path) -> None
     pair = started(stack, tmp_path)
     stopped = pair.a.vrrp_pid()
     os.kill(stopped, signal.SIGSTOP)
-    pair.b.wait_for(VI="MASTER")
-    status = pair.a.ask("status")
-    assert status.status == 1
-    assert "the VRRP process does not answer" in status.result["problems"]
+    # the supervisor's patience is five seconds: ask before anything that a loaded machine takes its time for
+    assert "the VRRP process does not answer" in pair.a.quick("status")["problems"]
+    wait_until(lambda: "MASTER" in pair.b.became(), "a take-over", lambda: pair.b.log)
     # it is killed at last; the next one is no master that was here a moment ago, but has the higher priority
     wait_until(lambda: pair.a.causes("process_died"), "its death", lambda: pair.a.log)
     pair.a.wait_for(VI="MASTER")
@@ -121,11 +143,10 @@ def test_all_processes_are_killed_and_systemd_starts_the_daemon_again(stack: Exi
     # a master by a script's word, which no restart may doubt until the script has ended once more
     script = "vrrp_script slow {\n script \"/usr/bin/sleep 0.7\"\n interval 2\n}\n"
     track = " track_script {\n slow\n }\n"
-    pair = Pair(stack.enter_context(site()), tmp_path, 1, track)
+    pair = Pair(stack.enter_context(site()), tmp_path, PATIENT_S, track)
     security = "global_defs {\n script_user root\n enable_script_security\n}\n"
     pair.a.file.write_text(security + script + pair.a.file.read_text())
-    stack.callback(pair.a.close)
-    stack.callback(pair.b.close)
+    stack.callback(pair.close)
     pair.start()
     child, at = pair.a.vrrp_pid(), time.time()
     pair.a.signal(signal.SIGKILL)
@@ -133,20 +154,20 @@ def test_all_processes_are_killed_and_systemd_starts_the_daemon_again(stack: Exi
     assert pair.a.ended() == -signal.SIGKILL
     time.sleep(0.1)  # RestartSec
     pair.a.start()
-    pair.undisturbed(at, 2)
+    pair.unmoved(at)
     assert "resumed VI" in pair.a.causes("configured")[-1]
-    assert [one for one in pair.a.causes("transition") if "FAULT" in one] == []
+    assert "FAULT" not in pair.a.became()
 
 
 def test_the_supervisor_alone_is_killed(stack: ExitStack, tmp_path: Path) -> None:
-    pair = started(stack, tmp_path, 1)
+    pair = started(stack, tmp_path, PATIENT_S)
     child, at = pair.a.vrrp_pid(), time.time()
     pair.a.signal(signal.SIGKILL)
     pair.a.ended()
     wait_until(lambda: has_ended(child), "the end of the VRRP process")
     assert vips(pair.site.a) == {"10.0.0.100"}
     pair.a.start()
-    pair.undisturbed(at, 2)
+    pair.unmoved(at)
 
 
 def test_reload(stack: ExitStack, tmp_path: Path) -> None:
@@ -171,7 +192,7 @@ def test_reload(stack: ExitStack, tmp_path: Path) -> None:
     wait_until(lambda: vips(pair.site.a) == {"10.0.0.100"}, "the address is gone")
     assert pair.a.ask("reload").result["said"] == "nothing changed"
     # the advert of the longer list differs from the backup's configuration: it says so, and that is all
-    assert pair.gap(at) < INTERVAL_S + LATE_S
+    assert pair.gap(at) < 2 * INTERVAL_S
     assert pair.b.states() == {"VI": "BACKUP"}
     assert pair.a.vrrp_pid() == child
 
@@ -232,7 +253,8 @@ def test_stop(stack: ExitStack, tmp_path: Path) -> None:
     assert vips(pair.site.a) == set()
     assert vips(pair.site.b) == {"10.0.0.100"}
     silence = [advert.at for advert in pair.site.witness.of(VRID, at - 1)]
-    assert max(later - sooner for sooner, later in zip(silence, silence[1:])) < 2 * INTERVAL_S + LATE_S
+    # b began before the arithmetic of a crash would have let it: at the word of a
+    assert max(later - sooner for sooner, later in zip(silence, silence[1:])) < 3 * INTERVAL_S
     left = {path.name for path in pair.a.directory.iterdir()}
     assert left == {"keepalived.conf", "log", "lock", "events.jsonl"}
     assert pair.a.ask("status").status == 3

@@ -77,6 +77,43 @@ class Witness:
         return [seen for seen in list(self.adverts) if seen.vrid == vrid and seen.at >= after]
 
 
+class AddressEvents:
+    """What ``ip monitor`` says of the addresses of a namespace: which came, and which went."""
+
+    PROBE = "192.0.2.254"
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._lines: list[str] = []
+        self._process = subprocess.Popen(
+            host.command("ip", "-oneline", "monitor", "address"), stdout=subprocess.PIPE, text=True
+        )
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+        wait_until(self._hears, "ip monitor")
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.append(line)
+
+    def _hears(self) -> bool:
+        for verb in ("add", "delete"):
+            self.host.run("ip", "address", verb, f"{self.PROBE}/32", "dev", "lo")
+        return any(self.PROBE in line for line in self._lines)
+
+    def of(self, address: str) -> list[str]:
+        """What happened to this one since the start."""
+        return [line for line in list(self._lines) if f" {address}/" in line]
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._thread.join(10)
+        self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
 class Agent:
     """Our VRRP process in a namespace, told and heard by run_vrrp.py."""
 
