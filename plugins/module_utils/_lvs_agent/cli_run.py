@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 from .conf.script import Component, open_to_all
 from .control.protocol import SOCKET
 from .kernel.errors import KernelError
-from .supervisor import log, reader
-from .supervisor.reload import config_id
+from .supervisor import log
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-i",
         "--config-id",
         metavar="NAME",
-        default=config_id(),
+        default=_config_id(),
         help="who the lines @NAME are for, as in keepalived; the first part of this machine's name by default",
     )
     parser.add_argument("--check-only", action="store_true", help="read the configuration as it would be run, and end")
@@ -75,19 +74,42 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyError:
         sys.stderr.write(f"lvs-agent run: there is no group {arguments.socket_group}\n")
         return USAGE
-    # everything the daemon and its VRRP process need, and nothing the other commands wait for
+    try:
+        return _daemon(arguments, group)
+    except KernelError as error:
+        logging.getLogger(__name__).critical("%s", error)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        logging.getLogger(__name__).critical("lvs-agent cannot run: %s", what)
+    return FAILED
+
+
+def _daemon(arguments: argparse.Namespace, group: int) -> int:
+    """Be the daemon; the exit status. Raises OSError, KernelError."""
+    runtime_dir = os.path.abspath(arguments.runtime_dir)
+    environment = dict(os.environ)
+    os.makedirs(runtime_dir, mode=0o755, exist_ok=True)
+    open_to = open_to_all(Component(runtime_dir, os.stat(runtime_dir).st_mode))
+    if open_to:
+        logging.getLogger(__name__).critical("lvs-agent cannot run: %s; take that permission away", open_to)
+        return FAILED
+    # a VRRP process that goes on waits for nothing that only the others need
+    from .supervisor import head_start
+    from .vrrp import process
+
+    start = head_start.begin(runtime_dir, environment, process.run)
+
     from .supervisor.balancing import OWNED, Balancing
     from .supervisor.scripting import Scripting
     from .supervisor.state_file import boot_id
     from .supervisor.supervisor import Options, Supervisor
-    from .vrrp import process
 
     options = Options(
         file=os.path.abspath(arguments.file),
         config_id=arguments.config_id,
-        runtime_dir=os.path.abspath(arguments.runtime_dir),
+        runtime_dir=runtime_dir,
         history_dir=None if arguments.no_history else os.path.abspath(arguments.history_dir),
-        socket=arguments.socket or os.path.join(os.path.abspath(arguments.runtime_dir), _SOCKET),
+        socket=arguments.socket or os.path.join(runtime_dir, _SOCKET),
         group=group,
         pid_file=arguments.pid_file,
     )
@@ -112,23 +134,18 @@ def run(arguments: argparse.Namespace) -> int:
         supervisor.operator.balancing = balancing
         return [balancing, scripting]
 
-    try:
-        os.makedirs(options.runtime_dir, mode=0o755, exist_ok=True)
-        open_to = open_to_all(Component(options.runtime_dir, os.stat(options.runtime_dir).st_mode))
-        if open_to:
-            logging.getLogger(__name__).critical("lvs-agent cannot run: %s; take that permission away", open_to)
-            return FAILED
-        return Supervisor(options, process.run, dict(os.environ), parts).run()
-    except KernelError as error:
-        logging.getLogger(__name__).critical("%s", error)
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        logging.getLogger(__name__).critical("lvs-agent cannot run: %s", what)
-    return FAILED
+    return Supervisor(options, start, process.run, environment, parts=parts).run()
+
+
+def _config_id() -> str:
+    """Who the lines @NAME are for, as in keepalived: the first part of this machine's name."""
+    return os.uname().nodename.partition(".")[0]
 
 
 def _check(arguments: argparse.Namespace) -> int:
     """Read only, and say all that is wrong."""
+    from .supervisor import reader
+
     result = reader.read(arguments.file, arguments.config_id)
     for line in (*result.warnings, *result.errors):
         sys.stderr.write(f"{line}\n")

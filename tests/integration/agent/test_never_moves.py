@@ -106,6 +106,9 @@ class Pair:
         assert self.a.ended() == -signal.SIGKILL
         return at
 
+    def priorities(self) -> set[int]:
+        return {one.priority for one in self.site.witness.of(VRID)}
+
     def unmoved(self) -> None:
         """b never sent an advert nor became master, and no address of a went or came."""
         assert {one.source for one in self.site.witness.of(VRID)} == {"10.0.0.1"}
@@ -122,14 +125,83 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         yield Pair(stack, tmp_path)
 
 
+def test_all_processes_are_killed(pair: Pair) -> None:
+    # what is tracked takes three seconds to say something: nobody waits for it
+    pair.script("exec sleep 1")
+    pair.tracking()
+    pair.start()
+    wait_until(lambda: 160 in pair.priorities(), "the weight of a script that succeeded", lambda: pair.a.log)
+    pair.script("exec sleep 4")
+    for _death in range(3):
+        pair.kill_all()
+        time.sleep(0.1)  # RestartSec
+        pair.a.start()
+        pair.a.wait_for(VI="MASTER")
+        assert "resumed VI" in pair.a.causes("configured")[-1]
+        assert pair.a.ask("status").result["configuration"]["errors"] == []
+    time.sleep(2)
+    assert pair.site.witness.of(VRID)[-1].priority == 160
+    pair.unmoved()
+    assert [one for one in pair.a.causes("transition") if "FAULT" in one or "INIT" in one] == []
+
+
+def test_a_broken_file_after_all_were_killed_is_not_taken(pair: Pair) -> None:
+    pair.start()
+    good = pair.a.file.read_text()
+    pair.a.file.write_text(good.replace("priority", "priorty"))
+    pair.kill_all()
+    time.sleep(0.1)
+    pair.a.start()
+    pair.a.wait_for(VI="MASTER")
+    wait_until(lambda: pair.a.causes("configuration"), "its refusal", lambda: pair.a.log)
+    overview = pair.a.ask("status")
+    assert overview.status == 1
+    assert "did you mean priority?" in overview.result["configuration"]["errors"][0]
+    assert "the configuration before stays in force" in overview.result["configuration"]["said"]
+    pair.unmoved()
+    # what is mended is taken, and what is taken is kept
+    pair.a.file.write_text(good.replace("priority 150", "priority 151"))
+    assert pair.a.ask("reload").result["changed"] == ["VI"]
+    pair.kill_all()
+    time.sleep(0.1)
+    pair.a.start()
+    pair.a.wait_for(VI="MASTER")
+    wait_until(lambda: pair.site.witness.of(VRID)[-1].priority == 151, "the priority of the last configuration")
+    pair.unmoved()
+
+
+def test_a_change_of_the_file_after_all_were_killed_is_a_reload(pair: Pair) -> None:
+    pair.start()
+    pair.tracking()
+    pair.kill_all()
+    time.sleep(0.1)
+    pair.a.start()
+    wait_until(lambda: 160 in pair.priorities(), "the weight of a script that is new", lambda: pair.a.log)
+    assert ["resumed VI" in one for one in pair.a.causes("configured")] == [False, True, False]
+    pair.unmoved()
+
+
+def test_one_that_comes_too_late_begins_as_a_backup(pair: Pair) -> None:
+    pair.start()
+    pair.kill_all()
+    pair.b.wait_for(VI="MASTER")
+    pair.a.file.write_text(pair.a.file.read_text().replace("priority 150", "priority 50"))
+    pair.a.start()
+    pair.a.wait_for(VI="BACKUP")
+    assert vips(pair.site.a) == set()
+    assert vips(pair.site.b) == {"10.0.0.100"}
+    seen = pair.site.witness.of(VRID)
+    taken_over = min(one.at for one in seen if one.source == "10.0.0.2")
+    assert [one for one in seen if one.source == "10.0.0.1" and one.at > taken_over] == []
+
+
 def test_a_reload_that_adds_scripts_waits_for_their_word(pair: Pair) -> None:
     pair.start()
     pair.tracking()
     assert pair.a.ask("reload").result["changed"] == ["VI"]
     assert pair.a.states() == {"VI": "MASTER"}
-    priorities = lambda: {one.priority for one in pair.site.witness.of(VRID)}  # noqa: E731
-    assert priorities() == {150}
-    wait_until(lambda: 160 in priorities(), "the weight of a script that succeeded", lambda: pair.a.log)
+    assert pair.priorities() == {150}
+    wait_until(lambda: 160 in pair.priorities(), "the weight of a script that succeeded", lambda: pair.a.log)
     pair.unmoved()
     # and from now on its word counts
     pair.script("exit 1")

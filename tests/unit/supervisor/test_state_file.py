@@ -13,20 +13,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _lvs_agent.supervisor.state_file import Saved, StateFile, boot_id, parse, resumable
+from _lvs_agent.supervisor.state_file import Saved, StateFile, boot_id, parse, resumes
 from _lvs_agent.vrrp.actions import State
+from _lvs_agent.vrrp.last_adverts import LastAdverts
 from _lvs_agent.vrrp.messages import Resume, TrackResult
 from _lvs_agent.vrrp.plan import Identity, TrackKind
 
 ONE, TWO = Identity(51, 4, "ens33", ""), Identity(52, 6, "eth0.100", "fe80::1")
 
 
-def test_masters_of_this_boot_are_resumed() -> None:
-    states = {ONE: State.MASTER, TWO: State.BACKUP}
-    assert resumable(Saved("boot", 7, states), "boot") == (Resume(ONE, 7),)
-    assert resumable(Saved("boot", 7, {ONE: State.HANDOVER, TWO: State.FAULT}), "boot") == ()
-    assert resumable(Saved("boot", 7, states), "another") == ()
-    assert resumable(None, "boot") == ()
+def test_masters_are_resumed(tmp_path: Path) -> None:
+    with (tmp_path / "adverts").open("w+b") as file:
+        number = file.fileno()
+        assert resumes({ONE: State.MASTER, TWO: State.BACKUP}, 7, number) == (Resume(ONE, 7),)
+        assert resumes({ONE: State.HANDOVER, TWO: State.FAULT}, 7, number) == ()
+        record = LastAdverts(number)
+        record.configure([ONE, TWO])
+        record.sent(ONE, 5)
+        assert resumes({ONE: State.MASTER, TWO: State.MASTER}, 7, number) == (Resume(ONE, 7, 5),)
+        record.no_master(ONE)
+        assert resumes({ONE: State.MASTER}, 7, number) == ()
+    assert resumes({ONE: State.MASTER}, 7, -1) == (Resume(ONE, 7),)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

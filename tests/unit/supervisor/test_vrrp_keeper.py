@@ -107,7 +107,7 @@ class Kept:
         self.listener = Listener()
         self.file = StateFile(str(directory / "state.json"), "boot")
         self.loop = Loop()
-        self.keeper = VrrpKeeper(self.loop, lambda channel: 0, self.file, self.listener)
+        self.keeper = VrrpKeeper(self.loop, lambda channel, adverts, first=(): 0, self.file, self.listener, adverts=-1)
 
     def _start(self, kind: Any, keep: Any, now: int, *, heard: Any, ended: Any) -> FakeChild:
         if self.refused:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 from . import reader, upgrade
@@ -147,8 +146,3 @@ class Reloads:
             if len(findings) > _SHOWN:
                 _log.log(level, "%d more; `lvs-agent check %s` shows them", len(findings) - _SHOWN, self._path)
         self._done(result, self._clock())
-
-
-def config_id() -> str:
-    """Who the lines @NAME are for, as in keepalived: the first part of this machine's name."""
-    return os.uname().nodename.partition(".")[0]

@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..vrrp.actions import State
+from ..vrrp.last_adverts import last_advert
 from ..vrrp.messages import Resume, TrackResult
 from ..vrrp.plan import Identity, TrackKind
 from .files import replace
@@ -57,16 +58,18 @@ def boot_id() -> str:
         return file.read().strip()
 
 
-def resumable(saved: Saved | None, this_boot: str) -> tuple[Resume, ...]:
-    """The instances that were master; none of another boot. One in the middle of a hand-over had resigned already."""
-    if saved is None or saved.boot_id != this_boot:
-        return ()
-    return resumes(saved.states, saved.alive_ns)
+def resumes(states: Mapping[Identity, State], alive_ns: int, adverts: int) -> tuple[Resume, ...]:
+    """The masters among the states, of a process that was alive then and recorded its adverts in the file ``adverts``.
 
-
-def resumes(states: Mapping[Identity, State], alive_ns: int) -> tuple[Resume, ...]:
-    """The masters among the states, of a process that was alive then."""
-    return tuple(Resume(identity, alive_ns) for identity, state in states.items() if state is State.MASTER)
+    One in the middle of a hand-over had resigned already. One that the record says was no master any more had left
+    mastership when the process ended, and the states were written before that.
+    """
+    masters = [identity for identity, state in states.items() if state is State.MASTER]
+    try:
+        sent = last_advert(adverts, masters)
+    except OSError:
+        sent = {}
+    return tuple(Resume(one, alive_ns, sent.get(one)) for one in masters if sent.get(one) != 0)
 
 
 class StateFile:
@@ -90,14 +93,12 @@ class StateFile:
         self, states: Mapping[Identity, State], told: Mapping[tuple[bool, str], State], alive_ns: int
     ) -> None:
         """Write these states, and what was told of them."""
-        self._told = json.dumps([[*who, state.value] for who, state in told.items()])
-        self._states = json.dumps([[*identity, state.value] for identity, state in states.items()])
+        self._put(states, told)
         self.alive(alive_ns)
 
     def results(self, results: Iterable[TrackResult]) -> None:
         """Write these results of what is tracked; what is not known is left out."""
-        known = [[one.kind.value, one.name, one.up, one.value] for one in results if one.up is not None]
-        self._results = json.dumps(known)
+        self._put_results(results)
         self.alive(self._alive_ns)
 
     def owned(
@@ -136,9 +137,21 @@ class StateFile:
             _log.warning("%s is of no use (%s): every instance starts as after a boot", self.path, error)
             return None
         if saved.boot_id == self._boot_id:
+            # it stays until something else is known: we may be killed, too
             self.left = (saved.addresses, saved.borrowed)
             self.owned(*self.left, write=False)
+            self._put(saved.states, saved.told)
+            self._put_results(saved.results)
+            self._alive_ns = saved.alive_ns
         return saved
+
+    def _put(self, states: Mapping[Identity, State], told: Mapping[tuple[bool, str], State]) -> None:
+        self._told = json.dumps([[*who, state.value] for who, state in told.items()])
+        self._states = json.dumps([[*identity, state.value] for identity, state in states.items()])
+
+    def _put_results(self, results: Iterable[TrackResult]) -> None:
+        known = [[one.kind.value, one.name, one.up, one.value] for one in results if one.up is not None]
+        self._results = json.dumps(known)
 
     def remove(self) -> None:
         """A planned end: nothing is to be resumed."""

@@ -24,7 +24,7 @@ from ..control.socket import ControlSocket
 from ..version import VERSION, program
 from ..vrrp import messages
 from ..vrrp.actions import State
-from . import files, sd_notify, upgrade, vrrp_keeper
+from . import files, head_start, sd_notify
 from .ending import TELLING_NS, Ending
 from .exchange import Exchange
 from .journal import Journal
@@ -32,7 +32,7 @@ from .loop import Loop
 from .operator import Operator
 from .reload import Reloads
 from .signals import Signals
-from .state_file import StateFile, boot_id, resumable
+from .state_file import resumes
 from .vrrp_keeper import VrrpKeeper
 
 if TYPE_CHECKING:
@@ -40,15 +40,14 @@ if TYPE_CHECKING:
 
     from ..control.protocol import Request
     from ..control.verb import Reply
-    from .channel import Channel
     from .child import Child, Ended
+    from .head_start import Entry, Start
     from .loop import Source
     from .part import Part
     from .reader import Result, Settings
 
 _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
-_LOCK_PATIENCE_NS = 3 * _SECOND
 _LEAST_STOP_NS = 5 * _SECOND
 # A hand-over gives up after five adverts, and one more is for what may be late.
 _STOP_ADVERTS = 6
@@ -74,15 +73,17 @@ class Options:
 class Supervisor:
     """One run of the daemon.
 
-    ``entry`` is the VRRP process's main function; ``parts`` makes the others, which may use ``loop``, ``lock`` (for
-    their children to hold) and ``operator``.
+    ``start`` is what it finds, ``entry`` the VRRP process's main function; ``parts`` makes the others, which may use
+    ``loop``, ``lock`` (for their children to hold) and ``operator``.
     """
 
     def __init__(
         self,
         options: Options,
-        entry: Callable[[Channel], int],
+        start: Start,
+        entry: Entry,
         environment: dict[str, str],
+        *,
         parts: Callable[[Supervisor], Sequence[Part]] = lambda _supervisor: (),
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -90,22 +91,17 @@ class Supervisor:
         self._environment = environment
         self._clock = clock
         self._started_ns = clock()
-        inherited = upgrade.inherited(environment)
-        self.lock = self._lock = (
-            files.lock(os.path.join(options.runtime_dir, "lock"), _LOCK_PATIENCE_NS)
-            if inherited is None
-            else inherited.lock
-        )
+        inherited = start.inherited
+        self._start = start
+        self.lock = self._lock = start.lock
         self.loop = self._loop = Loop(clock)
         self._notify = sd_notify.from_environment(environment, os.getpid())
-        self._file = StateFile(os.path.join(options.runtime_dir, "state.json"), boot_id())
-        self._saved = self._file.read()
-        if self._saved is not None and self._saved.boot_id != boot_id():
-            self._saved = None
+        self._file = start.file
+        self._saved = start.saved
         # the last result of everything that is tracked, the daemon before us knew it first
         self._last = {(one.kind, one.name): one for one in self._saved.results} if self._saved else {}
         self._journal = Journal(Events(options.history_dir))
-        self._keeper = VrrpKeeper(self._loop, entry, self._file, self, [self._lock])
+        self._keeper = VrrpKeeper(self._loop, entry, self._file, self, adverts=start.adverts, keep=[self._lock])
         if self._saved is not None:
             self._keeper.told.update(self._saved.told)
         self.operator = Operator(
@@ -139,6 +135,7 @@ class Supervisor:
         self._settings: Settings | None = None
         self._prepared = inherited is not None or self._saved is not None
         self._preparing = False
+        self._went_on = False  # with what was in force, and the file was not read yet
         self._said = "is being read"
         self._applied_real = 0.0
         self._status: int | None = None
@@ -176,21 +173,35 @@ class Supervisor:
         gc.collect()
         gc.freeze()
         if self._inherited is None:
-            resume = resumable(self._saved, boot_id())
             self._journal.event("start", f"lvs-agent {VERSION}, process {os.getpid()}")
-            self._keeper.start(now, resume)
+            self._start_vrrp(now)
         else:
             if self._saved is not None:
                 self._keeper.states.update(self._saved.states)
             told = f"lvs-agent {VERSION} takes over from the program before, process {os.getpid()}"
             self._journal.event("upgrade", told)
             for name, (process, channel) in self._inherited.children.items():
-                if name == vrrp_keeper.NAME:
+                if name == head_start.NAME:
                     self._keeper.adopt(process, channel, now)
                 for part in self._parts:
                     part.adopt(name, process, channel, now)
             self._keeper.start(now)
         self._reload.begin()
+
+    def _start_vrrp(self, now_ns: int) -> None:
+        """Have a VRRP process; when one goes on already, so does all the rest with what was in force."""
+        saved, running = self._saved, self._start.running
+        if saved is None or running is None:
+            self._keeper.start(now_ns, resumes(saved.states, saved.alive_ns, self._start.adverts) if saved else ())
+            return
+        self._keeper.go_on(running, saved.states, now_ns)
+        self.operator.plan = running.taken.plan
+        self._settings = running.taken.settings()
+        if self._settings is not None:
+            self._applied_real = time.time()
+            self._went_on = True
+            for part in self._parts:
+                part.configure(self._settings, now_ns)
 
     def _close(self, signals: Signals) -> None:
         self._reload.close()
@@ -202,6 +213,7 @@ class Supervisor:
         self._journal.events.close()
         self._notify.close()
         self._loop.close()
+        os.close(self._start.adverts)
         os.close(self._lock)
         if self._options.pid_file:
             with contextlib.suppress(OSError):
@@ -225,8 +237,12 @@ class Supervisor:
         if result.settings is None:
             self._refuse(result)
             return
-        self._settings = result.settings
         self._said = f"read, with {len(result.warnings)} warnings" if result.warnings else "read"
+        went_on, self._went_on = self._went_on, False
+        if went_on and result.settings == self._settings:
+            self._finish_reload(applied=True, errors=(), said="nothing changed")
+            return
+        self._settings = result.settings
         if not self._prepared and not self._preparing:
             self._preparing = True
             self._prepare(list(self._parts), now_ns)
@@ -284,6 +300,11 @@ class Supervisor:
             _log.error("%s", problem)
         _log.info("%d VRRP instances: %s", count, said or "nothing changed")
         self._up = True
+        self._start.in_force.write(self._settings)
+        if self._reload.running:
+            # what was in force went on; the file is still being read
+            self._tell_systemd()
+            return
         self._finish_reload(applied=True, errors=message.problems, said=said or "nothing changed", **changes)
 
     def _finish_reload(self, *, applied: bool, errors: Sequence[str], said: str, **changes: list[str]) -> None:
@@ -302,7 +323,7 @@ class Supervisor:
         child = self._keeper.child
         if child is None or self._settings is None:
             return {}
-        found = {vrrp_keeper.NAME: child}
+        found = {head_start.NAME: child}
         for part in self._parts:
             found.update(part.children())
         return found
@@ -364,7 +385,7 @@ class Supervisor:
 
     def stopped(self) -> None:
         """The VRRP process ended as it was told: the rest may finish."""
-        self._file.remove()
+        self._start.forget()
         self._ending.begin(self._clock())
 
     # ---- the end
@@ -387,7 +408,7 @@ class Supervisor:
         self._keeper.stop(now_ns, limit_ns, at_once=at_once)
 
     def _over(self) -> None:
-        self._file.remove()
+        self._start.forget()
         self._status = STOPPED
 
     # ---- the operator

@@ -15,24 +15,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..vrrp import messages
 from ..vrrp.actions import State
 from .channel import KEPT
+from .head_start import NAME
 from .kept import Kept, Kind
 from .loop import NEVER
 from .owned import Owned
 from .state_file import resumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from ..vrrp.plan import Identity, Plan
     from .channel import Channel
     from .child import Child, Ended
+    from .head_start import Entry, Running
     from .loop import Loop
     from .process import Process
     from .state_file import StateFile
 
 _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
-NAME = "lvs-agent-vrrp"
 TITLE = "VRRP process"
 # A process of the program before is told to leave; when it does not, its successor must not wait.
 _LEAVE_NS = _SECOND // 10
@@ -65,22 +66,26 @@ class Listener(Protocol):
 class VrrpKeeper:
     """Whoever is the VRRP process now; a source of the loop, for what is due.
 
-    ``entry`` is the process's main function. ``states``: each instance's state as far as it was told. ``told``: what
+    ``entry`` is the process's main function, ``adverts`` the file in which it records them, ``lock`` is the daemon's.
+    ``states``: each instance's state as far as it was told. ``told``: what
     was told last of each instance and each group (True), by name, whichever process it was.
     """
 
     def __init__(
         self,
         loop: Loop,
-        entry: Callable[[Channel], int],
+        entry: Entry,
         state_file: StateFile,
         listener: Listener,
+        *,
+        adverts: int,
         keep: Collection[int] = (),
     ) -> None:
+        self._adverts = adverts
         self._file = state_file
         self._listener = listener
-        kind = Kind(NAME, TITLE, entry, KEPT)
-        self._kept = Kept(kind, loop, keep, heard=self._heard, gone=self._gone, died=self._died)
+        kind = Kind(NAME, TITLE, lambda channel: entry(channel, adverts), KEPT)
+        self._kept = Kept(kind, loop, [adverts, *keep], heard=self._heard, gone=self._gone, died=self._died)
         self._former = Kept(kind, loop, heard=self._former_heard, gone=self._former_gone)
         self._plan: Plan | None = None
         self._resumes: tuple[messages.Resume, ...] = ()
@@ -123,6 +128,16 @@ class VrrpKeeper:
         self._resumes = resume
         self._kept.start(now_ns)
 
+    def go_on(self, running: Running, states: Mapping[Identity, State], now_ns: int) -> None:
+        """A process of ours is at work already; ``states`` are what it began with."""
+        self._plan = running.taken.plan
+        self._resumes = running.resumes
+        self.owned.planned(self._plan)
+        wanted = {one.identity for one in self._plan.instances}
+        self.states.update({identity: state for identity, state in states.items() if identity in wanted})
+        self._ready = self._configured = True
+        self._kept.adopt(running.process, running.channel, now_ns)
+
     def adopt(self, process: Process, channel: Channel, now_ns: int) -> None:
         """A process of the program before runs and serves: it is to be replaced when the next one can go on."""
         self._former.adopt(process, channel, now_ns)
@@ -134,7 +149,8 @@ class VrrpKeeper:
         names = {(False, one.name) for one in plan.instances} | {(True, one.name) for one in plan.groups}
         self.told = {key: state for key, state in self.told.items() if key in names}
         if self._configured:
-            self.send(messages.Configure(plan))
+            # what has not gone on yet is to do so
+            self.send(messages.Configure(plan, self._resumes))
         elif self._ready:
             self._begin(now_ns)
 
@@ -222,7 +238,7 @@ class VrrpKeeper:
         del now_ns
         if self._configured:
             # one that was not knows no more than the one before
-            self._resumes = resumes(self.states, ended.alive_ns)
+            self._resumes = resumes(self.states, ended.alive_ns, self._adverts)
         self._ready = self._configured = False
         self._listener.died(ended, pid, again_ns)
 
@@ -244,7 +260,7 @@ class VrrpKeeper:
             return
         if not ended.asked:
             _log.warning("the VRRP process of the program before ended by itself: %s", ended.how)
-        self._resumes = resumes(self.states, ended.alive_ns)
+        self._resumes = resumes(self.states, ended.alive_ns, self._adverts)
         if self._ready and self._plan is not None:
             self._begin(now_ns)
 

@@ -82,6 +82,8 @@ class Effects:
                     break
             else:
                 runner.failing.pop("send", None)
+                if runner.machine.state is a.State.MASTER:
+                    self._loop.adverts.sent(runner.plan.identity, now)
 
     def _probe_vips(self, runner: Runner, _action: a.ProbeVips, now: int) -> None:
         wanted = holdings.of_plan(runner.plan, self._loop.host.index)
@@ -96,6 +98,8 @@ class Effects:
         if former is not action.state:
             runner.since_ns = now
         runner.cause = action.cause
+        if action.state is not a.State.MASTER:
+            self._loop.adverts.no_master(runner.plan.identity)
         if action.state is a.State.MASTER:
             self._loop.probes.stop(runner)
         if action.state is a.State.INIT and runner.plan.vmacs:

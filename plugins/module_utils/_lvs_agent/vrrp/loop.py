@@ -19,7 +19,7 @@ import select
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..kernel.ethernet import Wire
@@ -30,7 +30,9 @@ from .announcer import Announcer
 from .effects import Effects
 from .host import Host
 from .instance import SECOND
+from .last_adverts import LastAdverts
 from .orders import Orders
+from .plan import Identity
 from .ports import Listening, Ports
 from .possession import Possession
 from .probes import Probes
@@ -67,11 +69,13 @@ class Loop:
         open_port: Callable[[str, int, int, int], Port] = Port,
         open_wire: Callable[[str], Wire] = Wire,
         scheduled: Callable[[Any], list[str]] = lambda plan: [],
+        adverts: LastAdverts | None = None,
     ) -> None:
         self.channel = channel
         self.host = host
         self.clock = clock
         self.apply_scheduling = scheduled
+        self.adverts = adverts or LastAdverts()
         self.selector = selectors.EpollSelector()
         self.ports = Ports(self._port_opened, self._port_closed, open_port)
         self.announcer = Announcer(open_wire)
@@ -198,6 +202,14 @@ class Loop:
             heapq.heappush(self._heap, (due, self._entries, runner))
 
     # ---- the supervisor
+
+    def remember(self, identities: Collection[Identity], now: int) -> None:
+        """From now on note when these send adverts as masters."""
+        try:
+            self.adverts.configure(identities)
+        except OSError as error:
+            what = f"when adverts are sent cannot be noted: {error.strerror}; a crash would cost a fail-over"
+            self.remark(logging.WARNING, "", what, now)
 
     def configured(self) -> None:
         """A new plan is at work: what stays is no longer looked at by the garbage collector."""

@@ -30,11 +30,13 @@ class ChannelClosed(Exception):
 class Resume:
     """An instance that was master in the process before, which was last known to be alive at ``alive_ns``.
 
-    It goes on as master when less than two advert intervals have passed since; else it starts like any other.
+    ``advert_ns`` is when it sent its last advert, None when nobody has recorded that. It goes on as master as long as
+    its backups must still be waiting for the next one; else it starts like any other.
     """
 
     identity: Identity
     alive_ns: int
+    advert_ns: int | None = None
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,10 @@ class Orders:
             self._loop.finished = True
             return
         for message in received:
-            self._told(message, now)
+            self.told(message, now)
 
-    def _told(self, message: messages.ToVrrp, now: int) -> None:
+    def told(self, message: messages.ToVrrp, now: int) -> None:
+        """The supervisor says this."""
         if isinstance(message, messages.Configure) and not self._loop.stopping:
             self._reconfiguration.begin(message, now)
         elif isinstance(message, messages.TrackResult):

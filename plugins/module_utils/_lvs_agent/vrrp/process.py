@@ -19,31 +19,41 @@ from typing import TYPE_CHECKING
 from ..kernel.route import RouteEvents, RouteSocket
 from . import memory
 from .host import Host
+from .last_adverts import LastAdverts
 from .loop import Loop
 from .messages import Ready
 
 if TYPE_CHECKING:
-    from .messages import VrrpChannel
+    from collections.abc import Sequence
+
+    from .messages import ToVrrp, VrrpChannel
     from .plan import Plan
 
 # of what is left to say when it ends
 _LAST_WORDS_SECONDS = 0.5
 
 
-def run(channel: VrrpChannel) -> int:
+def run(channel: VrrpChannel, adverts: int | None = None, first: Sequence[ToVrrp] = ()) -> int:
     """Be the VRRP process until told to end; the exit status. Needs CAP_NET_ADMIN and CAP_NET_RAW.
 
-    Raises NetlinkError when the kernel does not tell its interfaces and addresses at the start.
+    ``adverts`` is the descriptor of the file of :mod:`.last_adverts`. ``first`` is what to do at once: to go on where a
+    process was that was killed, which must not wait for the supervisor. Raises NetlinkError when the kernel does not
+    tell its interfaces and addresses at the start.
     """
+    gc.disable()
     # first the events, then the state they change
     events = RouteEvents()
     host = Host(RouteSocket(), events)
     problem = memory.lock()
-    loop = Loop(channel, host, scheduled=lambda plan: [*([problem] if problem else []), *schedule(plan)])
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    loop.tell(Ready())
+    known = LastAdverts(adverts)
+    loop = Loop(channel, host, scheduled=lambda plan: [*([problem] if problem else []), *schedule(plan)], adverts=known)
+    if first:
+        for message in first:
+            loop.orders.told(message, loop.clock())
+    else:
+        gc.collect()
+        gc.freeze()
+        loop.tell(Ready())
     loop.run()
     _last_words(channel)
     return 0

@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING
 
 from . import ah, holdings
 from .actions import SendAdvert, State
-from .messages import Configure, Configured
-from .plan import Identity, InstancePlan, Plan, Track
+from .messages import Configure, Configured, Resume
+from .plan import GroupPlan, Identity, InstancePlan, Plan, Track
 from .runner import Runner
 from .sync import Group
 
 if TYPE_CHECKING:
     from .loop import Loop
-
-# The last advert may have been sent one interval before the process was last known to be alive. So within one interval
-# less than the others wait for, nobody can have taken over; within the next one hardly anybody has, and one of the two
-# masters gives way at its first advert. That costs nothing; to leave the addresses would cost a fail-over.
-_DOUBTFUL_ADVERTS = 1
 
 
 class Reconfiguration:
@@ -48,15 +43,17 @@ class Reconfiguration:
         static = plan.static
         if static.routes or static.rules or any(one.routes or one.rules for one in plan.instances):
             loop.host.watch_routes()
-        tracked = {(one.kind, one.name) for owner in (*plan.instances, *plan.groups) for one in owner.tracks}
+        owners: tuple[InstancePlan | GroupPlan, ...] = (*plan.instances, *plan.groups)
+        tracked = {(one.kind, one.name) for owner in owners for one in owner.tracks}
         # one of the same name that comes back later begins anew
         loop.results = {key: result for key, result in loop.results.items() if key in tracked}
         for problem in loop.apply_scheduling(plan):
             loop.remark(logging.WARNING, "", problem, now)
         wanted = {one.identity: one for one in plan.instances}
-        alive = {one.identity: one.alive_ns for one in message.resume}
+        alive = {one.identity: one for one in message.resume}
         tracks = {name: group.tracks for group in plan.groups for name in group.members}
         running = {one.plan.identity: one for one in loop.runners}
+        loop.remember(wanted.keys() | running.keys(), now)
         begin = [one for one in plan.instances if one.identity not in running and one.identity not in alive]
         loop.possession.clear(message.leftovers, begin, now)
         loop.statics.change(plan.static, now)
@@ -122,21 +119,15 @@ class Reconfiguration:
         self._told["changed"].append(runner.name)
 
     def _add(
-        self, plan: InstancePlan, group_tracks: tuple[Track, ...], alive: dict[Identity, int], now: int
+        self, plan: InstancePlan, group_tracks: tuple[Track, ...], alive: dict[Identity, Resume], now: int
     ) -> None:
         loop = self._loop
         runner = Runner(plan, ah.first_sequence(int(time.time())), now)
         runner.group_tracks = group_tracks
         loop.runners.append(runner)
-        away = now - alive.get(plan.identity, 0)
-        waited_for = plan.instance.down_timer_adverts * plan.instance.advert_int
-        resume = plan.identity in alive and away < waited_for
+        resume, doubtful = self._goes_on(runner, alive.get(plan.identity), now)
         loop.surroundings.refresh(runner, now, resume=resume)
         loop.possession.prepare(runner, now)
-        doubtful = resume and away >= waited_for - _DOUBTFUL_ADVERTS * plan.instance.advert_int
-        if plan.identity in alive and not resume:
-            what = f"was master, but {away / 1e9:.3f} s ago: starting as a backup"
-            loop.remark(logging.INFO, runner.name, what, now)
         if resume:
             # what the process before us added is there; it is ours
             runner.held = holdings.of_plan(plan, loop.host.index)
@@ -147,6 +138,26 @@ class Reconfiguration:
         loop.effects.perform(runner, actions, now)
         self._told["added"].append(runner.name)
         self._told["problems"] += [f"{runner.name}: {fault}" for fault in sorted(runner.machine.faults)]
+
+    def _goes_on(self, runner: Runner, before: Resume | None, now: int) -> tuple[bool, bool]:
+        """Whether it goes on as master, and whether somebody else may have become one meanwhile.
+
+        When a process recorded its last advert (:mod:`.last_adverts`), nobody can have taken over as long as the others
+        wait for the next one. Of another process it is only known when it was alive, and its last advert may have been
+        sent one interval before. So within one interval less than the others wait for, nobody can have taken over;
+        within the next one hardly anybody has, and one of two masters gives way at its first advert. That costs
+        nothing; to leave the addresses would cost a fail-over.
+        """
+        if before is None:
+            return False, False
+        away = now - (before.alive_ns if before.advert_ns is None else before.advert_ns)
+        instance = runner.plan.instance
+        waited_for = instance.down_timer_adverts * instance.advert_int
+        if 0 <= away < waited_for:
+            return True, before.advert_ns is None and away >= waited_for - instance.advert_int
+        what = f"was master, but {away / 1e9:.3f} s ago: starting as a backup"
+        self._loop.remark(logging.INFO, runner.name, what, now)
+        return False, False
 
     def _finish(self, plan: Plan, now: int) -> None:
         loop = self._loop
