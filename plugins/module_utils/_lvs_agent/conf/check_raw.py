@@ -26,7 +26,7 @@ def problems(director: Director) -> list[Problem]:
         lines = render(director.configuration).split("\n")
     except ConfigurationError:
         return []  # the check of the variables tells
-    engine = AGENT if director.variables.get("director_engine") == AGENT else KEEPALIVED
+    engine = KEEPALIVED if director.variables.get("director_engine") == KEEPALIVED else AGENT
     text = "\n".join("" if _includes(line) else line for line in lines)
     found: list[Problem] = []
     for problem in read_text(text, ids=[director.name], engine=engine, environment={}).problems:
