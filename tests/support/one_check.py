@@ -32,7 +32,8 @@ def endpoint(address: str, port: int = 0, source: str = "", **more: Any) -> Endp
 
 def begin(check: Check, timeout_s: float = 5) -> Attempt:
     """An attempt that was started."""
-    attempt = maker(type(check))(check, timing(timeout_s), Tools(None, random.SystemRandom(), lambda _attempt: None))
+    tools = Tools(None, random.SystemRandom(), lambda _attempt: None, lambda _fd: None)
+    attempt = maker(type(check))(check, timing(timeout_s), tools)
     attempt.start(time.monotonic_ns())
     return attempt
 

@@ -43,7 +43,7 @@ class Scripted:
             self.outcome = then
         else:
             # opened anew, as a connection is: a duplicate would stay in epoll(7) when it is closed
-            self.fd = os.open(f"/proc/self/fd/{then}", os.O_RDONLY) if then >= 0 else -1
+            self.fd = os.open(f"/proc/self/fd/{then}", os.O_RDONLY | os.O_NONBLOCK) if then >= 0 else -1
             self.deadline_ns = now_ns + self.world.patience_ns
 
     def ready(self, _now_ns: int, events: int) -> None:
@@ -159,6 +159,28 @@ def test_a_descriptor_becomes_ready(world: World) -> None:
     assert world.news == [(1, 1, True, "hello")]
     os.close(reading)
     os.close(writing)
+
+
+def test_a_copy_of_a_descriptor_that_is_closed_says_nothing(world: World) -> None:
+    # as a program has of all, from its clone to its exec: the next connection gets the number, not the news
+    reading, writing = os.pipe()
+    silent = os.pipe()
+    world.results[1] = reading
+    world.scheduler.configure([plan(1)], world.now)
+    world.run(1)
+    (first,) = world.attempts
+    number, copy = first.fd, os.dup(first.fd)
+    os.write(writing, b"hello")
+    world.run(1)
+    world.results[1] = silent[0]
+    os.write(writing, b"more")
+    world.run(6)
+    world.scheduler.handle(world.now)
+    second = world.attempts[1]
+    assert (second.fd, second.outcome) == (number, None)
+    assert world.news == [(1, 1, True, "hello")]
+    for one in (reading, writing, *silent, copy):
+        os.close(one)
 
 
 def test_nothing_comes(world: World) -> None:

@@ -53,7 +53,7 @@ def received(family: int, message: bytes) -> bytes:
 
 @pytest.mark.parametrize("family, address, kind", FAMILIES)
 def test_the_reply_to_a_request(family: int, address: str, kind: int) -> None:
-    tools = Tools(None, random.Random(1), look)
+    tools = Tools(None, random.Random(1), look, lambda _fd: None)
     first = PingAttempt(PingCheck(endpoint(address)), timing(), tools)
     second = PingAttempt(PingCheck(endpoint(address)), timing(), tools)
     request = first.request()
@@ -78,7 +78,8 @@ def test_the_reply_to_a_request(family: int, address: str, kind: int) -> None:
 
 
 def test_the_checksum_is_right() -> None:
-    request = PingAttempt(PingCheck(endpoint("192.0.2.1")), timing(), Tools(None, random.Random(2), look)).request()
+    tools = Tools(None, random.Random(2), look, lambda _fd: None)
+    request = PingAttempt(PingCheck(endpoint("192.0.2.1")), timing(), tools).request()
     # RFC 1071: over a message with its checksum the sum is 0
     assert echo.checksum(request) == 0
 

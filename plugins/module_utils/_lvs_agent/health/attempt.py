@@ -39,12 +39,14 @@ class NotNow(Exception):
 @dataclass(frozen=True)
 class Tools:
     """What attempts share. ``look(attempt)``: to be called by one whose outcome came by another way than a call of the
-    loop's, such as the end of a program; the loop then looks at it.
+    loop's, such as the end of a program; the loop then looks at it. ``leave(fd)``: to be called before an attempt that
+    goes on with another descriptor closes this one.
     """
 
     spawner: Spawner | None
     random: Random
     look: Callable[[Attempt], None]
+    leave: Callable[[int], None]
 
 
 class Attempt(Protocol):

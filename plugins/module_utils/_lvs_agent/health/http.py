@@ -28,11 +28,12 @@ _AGENT = "lvs-agent"
 class HttpAttempt(Connecting):
     """One run. Each page has a connection of its own, as with keepalived."""
 
-    __slots__ = ("_answer", "_at", "_check", "_got", "_out", "_tls")
+    __slots__ = ("_answer", "_at", "_check", "_got", "_leave", "_out", "_tls")
 
     def __init__(self, check: HttpCheck, timing: Timing, tools: Tools) -> None:
         Connecting.__init__(self, check.endpoint, timing.timeout_ns)
         self._check = check
+        self._leave = tools.leave
         self._at = 0  # which page
         self._answer: Answer | None = None
         self._tls: Session | None = None
@@ -181,6 +182,7 @@ class HttpAttempt(Connecting):
         if self._at + 1 == len(self._check.urls):
             self.outcome = Outcome(True)
             return
+        self._leave(self.fd)
         self.close()
         self._at += 1
         self._answer, self._tls, self._out = None, None, b""

@@ -107,7 +107,7 @@ class Scheduler:
         self._changed = changed
         self._random = random or Random()
         self._clock = clock
-        self._tools = Tools(spawner, self._random, self._look_again)
+        self._tools = Tools(spawner, self._random, self._look_again, self._leave)
         self._epoll = select.epoll()
         self._states: dict[CheckId, _State] = {}
         self._known: dict[CheckId, Result] = {}
@@ -321,23 +321,31 @@ class Scheduler:
             self._without_fd[id(attempt)] = state
             return
         if state.fd == fd:
-            if state.events == attempt.events:
-                return
-            # another connection of the same attempt may have got the number of the one before
-            with contextlib.suppress(FileNotFoundError):
+            if state.events != attempt.events:
                 self._epoll.modify(fd, attempt.events)
                 state.events = attempt.events
-                return
+            return
         self._forget_fd(state)
         self._epoll.register(fd, attempt.events)
         state.fd, state.events = fd, attempt.events
         self._by_fd[fd] = state
 
     def _forget_fd(self, state: _State) -> None:
-        """The kernel forgets a descriptor when it is closed: nobody here shares one with another process."""
+        """Before it is closed: a program that begins just now has a copy until its exec, and epoll goes on with that.
+
+        What it then says of the number would be taken for the word of the next connection that gets it.
+        """
         if state.fd >= 0:
             del self._by_fd[state.fd]
+            with contextlib.suppress(OSError):  # closed without a word
+                self._epoll.unregister(state.fd)
             state.fd = -1
+
+    def _leave(self, fd: int) -> None:
+        """An attempt goes on with another descriptor."""
+        state = self._by_fd.get(fd)
+        if state is not None:
+            self._forget_fd(state)
 
     def _over(self, state: _State, outcome: Outcome, now_ns: int) -> None:
         self._end(state)
