@@ -16,7 +16,8 @@ from _lvs_agent.health.attempt import Outcome
 from _lvs_agent.health.plan import CheckPlan, Endpoint, TcpCheck, Timing
 from _lvs_agent.kernel.ipvs_types import DestinationEntry, ServiceEntry, ServiceKey
 from _lvs_agent.lvs import messages
-from _lvs_agent.lvs.plan import FlushOnStop, LvsPlan
+from _lvs_agent.lvs.plan import FlushOnStop, LvsPlan, NamePlan
+from _lvs_agent.lvs.resolve import Answer, Question
 from _lvs_agent.lvs.transitions import Kind
 from _lvs_agent.supervisor import lvs_settings
 from _lvs_agent.supervisor.channel import Channel
@@ -287,3 +288,84 @@ def test_the_supervisor_is_gone(begin: Callable[..., World]) -> None:
     world.process._line.handle(0)
     assert world.process._finished
     assert set(world.kernel.table) == {KEY}
+
+
+NAMED = Question("web.example.org", socket.AF_INET)
+NAMES = (NamePlan(SERVICE, name(1), NAMED.name, NAMED.family, "10.0.0.1", 80, HOUR, ("10.0.0.2",)),)
+
+
+def with_names(begin: Callable[..., World], kernel: Kernel | None = None, **words: Any) -> World:
+    world = begin(kernel)
+    # nobody is asked: the test answers
+    world.process.resolver._not_before_ns = HOUR * 1_000_000
+    world.tell(configure(1, 2, names=NAMES, **words))
+    return world
+
+
+def answered(world: World, *addresses: str, why: str = "") -> list[Any]:
+    answers = {NAMED: Answer(addresses, why)}
+    world.process._resolved(world.process.resolver.names.answered([NAMED], answers, world.process.clock()))
+    return world.turns()
+
+
+def asked_at(world: World) -> str:
+    endpoint: Any = world.process.scheduler._states[check(1)].plan.check
+    return socket.inet_ntoa(endpoint.endpoint.address)
+
+
+def run_over(world: World, *, up: bool) -> list[Any]:
+    """A check ends, as it does when it runs."""
+    now_ns = world.process.clock()
+    world.process.scheduler._over(world.process.scheduler._states[check(1)], Outcome(up, "" if up else "no"), now_ns)
+    world.process._move(now_ns)
+    return world.turns()
+
+
+def test_a_name_moves_a_server_when_its_check_has_been_there(begin: Callable[..., World]) -> None:
+    world = with_names(begin)
+    run_over(world, up=True)
+    told = answered(world, "10.0.0.7")
+    assert [one.text for one in told if isinstance(one, messages.Remark)] == [
+        f"web.example.org is 10.0.0.7 now, no longer 10.0.0.1: real server 10.0.0.1:80 of {SERVICE}"
+    ]
+    assert asked_at(world) == "10.0.0.7"
+    assert world.weights == {"10.0.0.1": 1, "10.0.0.2": 1}
+    begun = len(world.kernel.changes)
+    assert happened(run_over(world, up=True)) == []
+    assert world.weights == {"10.0.0.7": 1, "10.0.0.2": 1}
+    assert [type(one).__name__ for one in world.kernel.changes[begun:]] == ["AddServer", "DeleteServer"]
+    servers = answer(world.tell(messages.AskServers(1))).result["virtual_servers"][0]["servers"]
+    assert [(one["server"], one["in_table"]) for one in servers] == [(name(1), True), (name(2), True)]
+    assert servers[0]["resolve"] == {"name": NAMED.name, "address": "10.0.0.7", "serving": "10.0.0.7", "why": ""}
+    # what a reload would do is nothing
+    same = configure(1, 2, names=NAMES)
+    assert answer(world.tell(messages.AskDiff(2, same.settings))).result["number"] == 0
+    world.tell(same)
+    assert world.weights == {"10.0.0.7": 1, "10.0.0.2": 1}
+
+
+def test_a_name_that_leads_to_a_dead_server(begin: Callable[..., World]) -> None:
+    world = with_names(begin)
+    run_over(world, up=True)
+    answered(world, "10.0.0.7")
+    run_over(world, up=False)
+    assert "10.0.0.7" not in world.weights  # once more, for certainty
+    assert happened(run_over(world, up=False)) == [(Kind.SERVER_DOWN, name(1), "TCP_CHECK: no")]
+    assert world.weights == {"10.0.0.2": 1}
+    run_over(world, up=True)
+    assert world.weights == {"10.0.0.7": 1, "10.0.0.2": 1}
+
+
+def test_a_name_is_where_it_was_after_a_restart_and_without_an_answer(begin: Callable[..., World]) -> None:
+    first = with_names(begin)
+    answered(first, "10.0.0.7")
+    run_over(first, up=True)
+    first.process._keep()
+    before = list(first.kernel.changes)
+    second = with_names(begin, first.kernel)
+    assert (second.weights, asked_at(second)) == ({"10.0.0.7": 1, "10.0.0.2": 1}, "10.0.0.7")
+    answered(second, why="Temporary failure in name resolution")
+    assert second.kernel.changes == before
+    # drained by the name the file gives it
+    second.tell(messages.OrderDrain(7, name(1)))
+    assert second.weights == {"10.0.0.7": 0, "10.0.0.2": 1}

@@ -41,6 +41,7 @@ def problems(director: Director) -> list[Problem]:
             found += _port(director, server, real, path, marks)
             found += _family(director, server, real, path)
             found += _checks(director, real, path, marks)
+            found += _resolve(director, real, path)
     return found
 
 
@@ -228,6 +229,14 @@ def _dns_name(director: Director, real: Server, where: str) -> list[Problem]:
             what = "it is no DNS name: a part between dots is empty, longer than 63 characters, or all is above 255"
             found.append(director.problem(f"{where}.DNS_CHECK.name", what))
     return found
+
+
+def _resolve(director: Director, real: Server, where: str) -> list[Problem]:
+    """One name is one real server."""
+    if real.get("resolve") is None or address.try_parse(real.get("ip")) is not None:
+        return []
+    what = f"{real.get('ip')} are several real servers, a name is the address of one"
+    return [director.problem(f"{where}.resolve", what, "write a real_server for each")]
 
 
 def _pool(director: Director, server: Server, where: str) -> list[Problem]:

@@ -8,6 +8,8 @@ Source: keepalived.conf(5) of 2.2.7; ranges as ``keepalived -t`` enforces them.
 
 from __future__ import annotations
 
+import dataclasses
+
 from .words import (
     BLOCKS,
     REGEX,
@@ -36,6 +38,8 @@ ALGORITHMS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo",
 METHODS = ("NAT", "DR", "TUN")
 NO_BFD = "watch the neighbour by a vrrp_script, or use short advert intervals; lvs-agent has no BFD"
 _SNMP = "lvs-agent offers Prometheus metrics in place of SNMP"
+_NO_TLS = "HTTP_GET speaks no TLS; SSL_GET does"
+_NO_VIA_VIP = "the VIP is checked by TCP_CHECK, HTTP_GET, SSL_GET, SMTP_CHECK, DNS_CHECK and UDP_CHECK only"
 
 VIRTUAL_SERVER_GROUP = Block(
     "virtual_server_group",
@@ -115,7 +119,12 @@ def _own_check_words() -> tuple[Word, ...]:
 
 def _check(name: str, *own: Word) -> Word:
     """A check that connects: the common words and its own."""
-    common = (
+    return _any_check(name, _endpoint_words(), _check_timers(), *own)
+
+
+def _endpoint_words() -> tuple[Word, ...]:
+    """Where to and where from."""
+    return (
         address("connect_ip", "Address to check.", default="the real server's address"),
         integer("connect_port", 1, 65535, "Port to check.", default="the real server's port"),
         address("bindto", "Source address."),
@@ -123,7 +132,6 @@ def _check(name: str, *own: Word) -> Word:
         integer("bind_port", 1, 65535, "Source port."),
         integer("fwmark", 0, UINT, "Firewall mark of the check's packets."),
     )
-    return _any_check(name, *common, _check_timers(), *own)
 
 
 def _check_timers() -> tuple[Word, ...]:
@@ -133,6 +141,19 @@ def _check_timers() -> tuple[Word, ...]:
         switch("alpha", "Down until the first success.", default="false"),
         switch("log_all_failures", "Log each failure while up.", default="false"),
         *_own_check_words(),
+    )
+
+
+def _idle(reason: str, found: tuple[Word, ...], *names: str) -> tuple[Word, ...]:
+    """Those of the words that these names have are without effect here."""
+    return tuple(without_effect(reason, word)[0] if word.name in names else word for word in found)
+
+
+def _without_via_vip(found: tuple[Word, ...]) -> tuple[Word, ...]:
+    """For a check whose packets IPVS does not bring to its server, or that sends none."""
+    return tuple(
+        not_supported(_NO_VIA_VIP, word)[0] if word.name == "check_via_vip" else word
+        for word in found
     )
 
 
@@ -161,7 +182,10 @@ URL = Block(
         Word("regex", REGEX, "Regular expression the page must match."),
         flag("regex_no_match", "The page must not match."),
         words("regex_options", "any", "Options of the regular expression, as in C(caseless multiline)."),
-        words("regex_stack", "any", "First and largest stack in bytes.", unit="bytes"),
+        *without_effect(
+            "Python's regular expressions need no stack; a search is ended after 0.1 s",
+            words("regex_stack", "any", "First and largest stack in bytes.", unit="bytes"),
+        ),
         integer("regex_min_offset", 0, UINT, "First byte to look at.", unit="bytes"),
         integer("regex_max_offset", 0, UINT, "Last byte to start a match at.", unit="bytes"),
         flag("tls_compliant", "End TLS connections with a close_notify alert.", since="2.3"),
@@ -171,11 +195,19 @@ URL = Block(
 _HTTP = (
     text("virtualhost", "Host header."),
     choice("http_protocol", ("1.0", "1.0C", "1.1"), "HTTP version; 1.0C is 1.0 with Connection: close.", default="1.0"),
-    switch("fast_recovery", "No delay between several URLs at start and recovery.", default="false"),
+    *without_effect(
+        "lvs-agent asks for all URLs in each run, without delay",
+        switch("fast_recovery", "No delay between several URLs at start and recovery.", default="false"),
+    ),
     switch("enable_sni", "Send the virtual host as TLS server name.", default="false"),
     text("sni_name", "Send this as TLS server name.", since="2.4"),
     flag("tls_compliant", "End TLS connections with a close_notify alert.", since="2.3"),
     Word("url", BLOCKS, "The pages to fetch.", block=URL, required=True),
+)
+_PLAIN_URL = dataclasses.replace(URL, words=_idle(_NO_TLS, URL.words, "tls_compliant"))
+_PLAIN_HTTP = (
+    *_idle(_NO_TLS, _HTTP[:-1], "enable_sni", "sni_name", "tls_compliant"),
+    dataclasses.replace(_HTTP[-1], block=_PLAIN_URL),
 )
 
 _TLS = (
@@ -199,7 +231,7 @@ _HOST = Block(
 
 CHECKS: tuple[Word, ...] = (
     _check("TCP_CHECK"),
-    _check("HTTP_GET", *_HTTP),
+    _check("HTTP_GET", *_PLAIN_HTTP),
     _check("SSL_GET", *_HTTP, *_TLS),
     _check(
         "SMTP_CHECK",
@@ -229,14 +261,18 @@ CHECKS: tuple[Word, ...] = (
         integer("min_reply_length", 0, 65535, "Fewest bytes of the answer.", default="0", unit="bytes"),
         integer("max_reply_length", 0, 65535, "Most bytes of the answer.", default="255", unit="bytes"),
     ),
-    _check("PING_CHECK"),
+    _any_check(
+        "PING_CHECK",
+        _idle("ICMP has no ports", _endpoint_words(), "connect_port", "bind_port"),
+        _without_via_vip(_check_timers()),
+    ),
     _any_check(
         "MISC_CHECK",
         script("misc_path", "Command line; exit status 0 is success.", required=True),
         integer("misc_timeout", 0, 4294, "Seconds the command may take.", default="delay_loop", unit="s"),
         flag("misc_dynamic", "The exit status sets the weight."),
         words("user", "user", "User, and optionally group, to run it as."),
-        tuple(word for word in _check_timers() if word.name != "connect_timeout"),
+        _without_via_vip(tuple(word for word in _check_timers() if word.name != "connect_timeout")),
     ),
     *not_supported(
         NO_BFD,
@@ -277,6 +313,13 @@ REAL_SERVER = Block(
         text("virtualhost", "Default Host header of its checks."),
         *without_effect(_SNMP, text("snmp_name", "Name in SNMP.")),
         seconds("slow_start", 0, 86400, "Seconds in which a server's weight grows after it came up.", own=True),
+        words(
+            "resolve",
+            "resolve",
+            "DNS name whose address it has, optionally with the seconds between two look-ups (30);"
+            " the address written counts until the first answer.",
+            own=True,
+        ),
         *_own_check_words(),
         *CHECKS,
         raw(),

@@ -23,6 +23,9 @@ VIP_FLAGS = ("home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_tr
 _SCOPES = ("site", "link", "host", "nowhere", "global")
 INCLUDE_CHECKS = ("readable", "match", "wildcard_match", "brace_match")
 _UMASK = tuple(f"I{what}{who}" for who in ("USR", "GRP", "OTH") for what in "RWX")
+_HOST_NAME = 253  # characters of a host name as text
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
+_DAY = 86400  # seconds
 _INTERFACE = 15  # longest name of a Linux interface, and of an address label
 
 
@@ -369,6 +372,20 @@ def floor(words: Words) -> Words:
     return words
 
 
+def resolve(words: Words) -> Words:
+    """``NAME [SECONDS]``; a host name is that of RFC 1123, 2.1."""
+    if len(words) > 2:
+        raise BadValue(f"{' '.join(words)!r} has more than a name and seconds")
+    labels = words[0][:-1].split(".") if words[0].endswith(".") else words[0].split(".")
+    if address.try_parse(words[0]) is not None or labels[-1].isdigit():
+        raise BadValue(f"{words[0]!r} is an address, or looks like one", "write a DNS name, or remove the word")
+    if len(words[0]) > _HOST_NAME or not all(map(_LABEL.match, labels)):
+        raise BadValue(f"{words[0]!r} is no host name", "write one such as web1.example.org")
+    if len(words) == 2 and not (words[1].isascii() and words[1].isdigit() and 1 <= int(words[1][:9]) <= _DAY):
+        raise BadValue(f"{words[1]!r} is no number of seconds from 1 to {_DAY}")
+    return words
+
+
 def umask(words: Words) -> Words:
     """``NUMBER``, or names such as ``IWGRP | IWOTH``."""
     if len(words) == 1 and words[0][:1].isdigit():
@@ -424,6 +441,7 @@ READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
     "path_user": path_user,
     "peer": peer,
     "receive_buffer": receive_buffer,
+    "resolve": resolve,
     "route": route,
     "rule": rule,
     "servers": servers,

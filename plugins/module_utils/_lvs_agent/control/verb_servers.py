@@ -73,7 +73,18 @@ def _row(one: dict[str, Any]) -> tuple[object, ...]:
     elif one["weight"] != one["configured_weight"]:
         weight = f"{one['weight']} (of {one['configured_weight']})"
     mark = "!" if _is_down(one) else ""
-    return mark, one["server"], one["state"], weight, one["active"], one["inactive"], _checks(one["checks"])
+    return mark, _name(one), one["state"], weight, one["active"], one["inactive"], _checks(one["checks"])
+
+
+def _name(one: dict[str, Any]) -> str:
+    """As the file writes it, and where its DNS name is."""
+    named = one.get("resolve")
+    if named is None:
+        return str(one["server"])
+    doubt = f", not resolved: {named['why']}" if named["why"] else ""
+    if named["serving"] != named["address"]:
+        doubt = f", soon {named['address']}"
+    return f"{one['server']} ({named['name']} {named['serving']}{doubt})"
 
 
 def _checks(checks: list[dict[str, Any]]) -> str:

@@ -23,7 +23,7 @@ from ..health.from_conf import service_key
 from ..health.plan import CheckPlan
 from ..kernel.ipvs_types import FWD_DROUTE, FWD_MASQ, FWD_TUNNEL, Destination, Timeouts
 from ..kernel.ipvsadm import TUN_FLAG_NUMBERS, TUN_TYPE_NUMBERS, place
-from . import from_conf_services
+from . import from_conf_names, from_conf_services
 from .plan import (
     Floor,
     FlushOnStop,
@@ -61,6 +61,7 @@ def plan(configuration: Words, checks: Iterable[CheckPlan] = ()) -> LvsPlan:
         flush=model.is_on(said.get("lvs_flush")),
         flush_on_stop=_flush_on_stop(said.get("lvs_flush_on_stop")),
         init_notifies=model.is_on(said.get("rs_init_notifies")),
+        names=from_conf_names.names(configuration),
     )
 
 

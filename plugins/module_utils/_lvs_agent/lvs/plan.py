@@ -99,6 +99,28 @@ class SyncDaemonPlan:
     group: str = ""
 
 
+class NamePlan(NamedTuple):
+    """``resolve``: a real server, by the name it has in its plan, whose address is that of the DNS name ``name``.
+
+    ``family`` is AF_INET or AF_INET6; ``fallback`` the address as written. ``others`` are the addresses of the real
+    servers without a name in the same virtual server and at the same ``port``.
+    """
+
+    service: str
+    server: str
+    name: str
+    family: int
+    fallback: str
+    port: int
+    refresh_ns: int
+    others: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Virtual server and real server."""
+        return self.service, self.server
+
+
 class FlushOnStop(Enum):
     """``lvs_flush_on_stop``: what a planned end of the daemon takes out of the kernel's table."""
 
@@ -117,3 +139,4 @@ class LvsPlan:
     flush: bool = False
     flush_on_stop: FlushOnStop = FlushOnStop.NOTHING
     init_notifies: bool = False
+    names: tuple[NamePlan, ...] = ()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..kernel.ipvs_types import FWD_DROUTE, FWD_LOCALNODE, FWD_MASQ, FWD_TUNNEL
@@ -40,7 +40,7 @@ class Connections(NamedTuple):
 class View:
     """What an answer is made of. ``kernel`` are the real servers the kernel has, by service.
 
-    ``now_ns`` is CLOCK_MONOTONIC, ``wall_ns`` CLOCK_REALTIME.
+    ``names`` are the real servers with a DNS name. ``now_ns`` is CLOCK_MONOTONIC, ``wall_ns`` CLOCK_REALTIME.
     """
 
     states: Mapping[str, ServiceState]
@@ -50,6 +50,7 @@ class View:
     kernel: Mapping[ServiceKey, Sequence[DestinationEntry]]
     now_ns: int
     wall_ns: int
+    names: Mapping[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
 
 def connections(
@@ -97,7 +98,10 @@ def _virtual_server(plan: VirtualServerPlan, view: View) -> dict[str, Any]:
         "sorry_in_use": state.sorry,
         "suspended": plan.name in view.suspended,
         "servers": [
-            _server(server, state.servers[server.name], of_server(plan, server, found), drains, view)
+            {
+                **_server(server, state.servers[server.name], of_server(plan, server, found), drains, view),
+                "resolve": view.names.get((plan.name, server.name)),
+            }
             for server in plan.servers
             if server.name in state.servers
         ],

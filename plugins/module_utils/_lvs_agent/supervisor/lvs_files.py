@@ -45,6 +45,7 @@ class LvsFiles:
         self._known = os.path.join(runtime_dir, "lvs.json")
         self._owned = os.path.join(runtime_dir, OWNED)
         self._drains = os.path.join(state_dir or runtime_dir, "drains.json")
+        self._addresses = os.path.join(state_dir or runtime_dir, "resolved.json")
         self._boot_id = boot_id
         self._told: set[str] = set()
 
@@ -75,6 +76,22 @@ class LvsFiles:
     def keep_drains(self, orders: Overrides) -> None:
         """Those from now on. Raises OSError."""
         files.replace(self._drains, json.dumps(orders.to_json()).encode() + b"\n", _MODE)
+
+    def addresses(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """The last good answers: of each real server with a DNS name that name, and its address."""
+        try:
+            said = json.loads(_read(self._addresses))
+            return {(str(one[0]), str(one[1])): (str(one[2]), str(one[3])) for one in said}
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            _log.warning("%s: %s; names have the addresses of the configuration at first", self._addresses, error)
+        return {}
+
+    def keep_addresses(self, found: Mapping[tuple[str, str], tuple[str, str]]) -> None:
+        """Those from now on. Raises OSError."""
+        said = [[*key, *one] for key, one in found.items()]
+        files.replace(self._addresses, json.dumps(said).encode() + b"\n", _MODE)
 
     def known(self, settings: LvsSettings) -> Known:
         """What was decided and checked in this boot, of what these settings have."""

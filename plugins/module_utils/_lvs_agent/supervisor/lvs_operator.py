@@ -19,7 +19,7 @@ from . import lvs_answers, lvs_drains, lvs_settings
 from .loop import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Protocol
 
     from ..health.scheduler import Scheduler
@@ -30,12 +30,19 @@ if TYPE_CHECKING:
     from ..lvs.plan import VirtualServerPlan
     from ..lvs.table import Table
     from .lvs_drains import Target, Waiting
+    from .lvs_settings import LvsSettings
 
     class Process(Protocol):
         """The LVS process."""
 
         decisions: Decisions
         scheduler: Scheduler
+
+        def at_names(self, settings: LvsSettings) -> LvsSettings:
+            """With the addresses of names as they are now."""
+
+        def names(self) -> Mapping[tuple[str, str], dict[str, str]]:
+            """Of real servers with a DNS name: that name, its last address, and why there was no answer."""
 
         def kernel(self) -> Ipvs:
             """Raises KernelError."""
@@ -120,6 +127,7 @@ class LvsOperator:
             {key: servers for key, (_service, servers) in kernel.table(keys).items()},
             now_ns,
             time.time_ns(),
+            self._process.names(),
         )
         return lvs_answers.servers(plans, view)
 
@@ -130,7 +138,7 @@ class LvsOperator:
         decisions = self._process.decisions
         wanted, keep_others = decisions.table, set(decisions.keep_others())
         if question.settings:
-            settings = lvs_settings.unpack(question.settings)
+            settings = self._process.at_names(lvs_settings.unpack(question.settings))
             other = Decisions()
             other.resume(decisions.states)
             other.order(decisions.overrides)

@@ -10,6 +10,7 @@ leave, or because its supervisor is gone, the kernel's table stays as it is.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from ..lvs.desired import Health
 from ..lvs.transitions import Kind
 from ..lvs.writer import Repaired, Writer
 from ..spawn import Spawner
-from . import lvs_settings
+from . import lvs_names, lvs_settings
 from .loop import Loop
 from .lvs_channel import Line
 from .lvs_operator import LvsOperator
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from ..lvs.overrides import Overrides
     from ..lvs.owned import Owned
+    from ..lvs.resolve import Change, Key
     from ..lvs.transitions import Transition
     from .channel import Channel
     from .lvs_files import LvsFiles
@@ -78,11 +80,14 @@ class LvsProcess:
         self._asked: dict[str, int] = {}
         self._checks: dict[tuple[str, str], tuple[CheckId, ...]] = {}
         self._settings: LvsSettings | None = None
+        self._checked_at: dict[Key, str] = {}
         self._heartbeat_ns = 0
         self._news = False
         self._finished = False
         self._loop = Loop(clock)
-        for source in (self._line, self._spawner, self.scheduler, self._operator, self, self._writer):
+        self.resolver = lvs_names.Resolver(self._loop, self._resolved, clock)
+        self._serving: dict[Key, str] = {}
+        for source in (self._line, self._spawner, self.scheduler, self._operator, self, self._writer, self.resolver):
             self._loop.add(source)
 
     def run(self) -> None:
@@ -90,6 +95,7 @@ class LvsProcess:
         while not self._finished:
             self._loop.turn()
         self._keep()
+        self.resolver.close()
         self.scheduler.close()
         self._spawner.close()
         self._writer.close()
@@ -114,11 +120,13 @@ class LvsProcess:
     def handle(self, now_ns: int) -> None:
         """Decide what is to be decided."""
         if self._settings is not None and self.decisions.deadline_ns() <= now_ns:
+            self._move(now_ns)
             self._decide(now_ns)
         if now_ns >= self._heartbeat_ns:
             self._heartbeat_ns = now_ns + _SECOND
             self.tell(messages.Heartbeat(now_ns, self._summary(now_ns)))
             self._follow_sync()
+            self._move(now_ns)
             if self._news:
                 self._keep()
 
@@ -162,21 +170,25 @@ class LvsProcess:
         first = self._settings is None
         resumed = False
         if first:
-            known = self._files.known(settings)
+            self.resolver.names.configure(settings.plan.names, self._files.addresses(), now_ns)
+            known = self._files.known(self.at_names(settings))
             resumed = bool(known.states)
             self.decisions.resume(known.states)
             self.decisions.order(self._files.drains())
             self.scheduler.know(known.results)
-        self._settings = settings
+        else:
+            self.resolver.names.configure(settings.plan.names, {}, now_ns)
+        self._settings, settings = settings, self.at_names(settings)
+        addresses = self.resolver.names.addresses()
+        self._checked_at = addresses
+        self._serving = {key: self._serving.get(key, address) for key, address in addresses.items()}
         self._spawner.umask = settings.umask
         self._asked = results.digests(settings.checks)
         self._checks = {
             (one.name, server.name): server.checks for one in settings.plan.virtual_servers for server in one.servers
         }
         self.scheduler.configure(settings.checks, now_ns)
-        found = self.scheduler.results()
-        health = {key: Health(one.up, one.outcome.weight) for key, one in found.items() if one.has_run}
-        told = self.decisions.configure(settings.plan, health)
+        told = self.decisions.configure(settings.plan, self._health())
         self._suspend(now_ns)
         decided = self.decisions.decide(now_ns)
         if first and settings.plan.flush and not resumed:
@@ -188,6 +200,69 @@ class LvsProcess:
         self._news = True
         count = sum(len(one.servers) for one in settings.plan.virtual_servers)
         self.tell(messages.Configured(len(settings.plan.virtual_servers), count, tuple(problems)))
+
+    def _health(self) -> dict[CheckId, Health]:
+        found = self.scheduler.results()
+        return {key: Health(one.up, one.outcome.weight) for key, one in found.items() if one.has_run}
+
+    # ---- DNS names
+
+    def at_names(self, settings: LvsSettings) -> LvsSettings:
+        """With the addresses of names: of the real servers those that serve, of the checks the last answers."""
+        named = {one.key for one in settings.plan.names}
+        addresses = {key: at for key, at in self.resolver.names.addresses().items() if key in named}
+        serving = {key: self._serving.get(key, at) for key, at in addresses.items()}
+        plan = lvs_names.with_addresses(settings.plan, serving)
+        return dataclasses.replace(
+            settings, plan=plan, checks=lvs_names.checks_at(settings.checks, settings.plan, addresses)
+        )
+
+    def names(self) -> dict[Key, dict[str, str]]:
+        """For ``lvsctl servers``."""
+        names = self.resolver.names
+        return {
+            key: {"name": name, "address": address, "serving": self._serving.get(key, address), "why": names.why(key)}
+            for key, (name, address) in names.known().items()
+        }
+
+    def _resolved(self, changes: list[Change]) -> None:
+        """Answers have come. What has another address is checked there, and moves when that has a result."""
+        for change in changes:
+            self.tell(messages.Remark(logging.INFO if change.good else logging.WARNING, change.text))
+        addresses = self.resolver.names.addresses()
+        if self._settings is None or addresses == self._checked_at:
+            return
+        self._checked_at = addresses
+        now_ns = self.clock()
+        checks = self.at_names(self._settings).checks
+        self._asked = results.digests(checks)
+        self.scheduler.configure(checks, now_ns)
+        self._suspend(now_ns)
+        try:
+            self._files.keep_addresses(self.resolver.names.known())
+        except OSError as error:
+            _log.error("the addresses of names cannot be kept: %s", error)
+        self._move(now_ns)
+
+    def _move(self, now_ns: int) -> None:
+        """Put real servers whose new address has been checked there; the old one leaves after that."""
+        addresses = self.resolver.names.addresses()
+        moved = {
+            key: address
+            for key, address in addresses.items()
+            if self._serving.get(key) != address and all(map(self._is_sure, self._checks.get(key, ())))
+        }
+        if self._settings is None or not moved:
+            return
+        self._serving.update(moved)
+        told = self.decisions.configure(self.at_names(self._settings).plan, self._health())
+        self._tell_all(told)
+        self._decide(now_ns)
+
+    def _is_sure(self, check: CheckId) -> bool:
+        """Whether it has asked its present endpoint, and is not about to ask again for certainty."""
+        found = self.scheduler.result(check)
+        return found is None or found.suspended or (found.ended_ns > 0 and found.outcome.ok is found.up)
 
     def _suspend(self, now_ns: int) -> None:
         self.scheduler.suspend(self.decisions.suspended(), now_ns)
