@@ -45,6 +45,13 @@ options:
       - Whether what the checks of a site call an error is one here too. Without, only what cannot be read is.
     type: bool
     default: true
+  engine:
+    description:
+      - Who is to run the file. With V(agent), what lvs-agent does not do is an error too, and so is what this host
+        lacks for it, such as an interface. The findings are those of C(lvs-agent check --local).
+    type: str
+    choices: [keepalived, agent]
+    default: keepalived
 """
 
 EXAMPLES = r"""
@@ -75,6 +82,17 @@ files:
     text:
       description: The file's text.
       type: str
+virtual_addresses:
+  description: The addresses that VRRP moves, those of C(virtual_ipaddress_excluded) too, without prefix lengths.
+  returned: success
+  type: list
+  elements: str
+  sample: ["192.168.1.100"]
+master_down_s:
+  description: The longest time after which a backup may take over from a master that says nothing, in seconds.
+  returned: success
+  type: float
+  sample: 4.0
 warnings_found:
   description: What is legal and doubtful in it, each a sentence with its place.
   returned: success
@@ -84,11 +102,40 @@ warnings_found:
 """
 
 import os
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent import cli_check
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf import model
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.importer import import_tree
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.parser import parse_file
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import ERROR
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import ERROR, Problem
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.read import AGENT, file_problems, read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def agents_problems(path: str, ids: list[str]) -> list[Problem]:
+    """What lvs-agent on this host would say of the file."""
+    parsed = read_file(path, ids=ids, engine=AGENT)
+    found = file_problems(parsed)
+    return [*found, *cli_check.refused(parsed, found), *cli_check.lacking(parsed)]
+
+
+def errors(problems: Iterable[Problem]) -> list[str]:
+    return [str(problem) for problem in problems if problem.severity == ERROR]
+
+
+def virtual_addresses(configuration: Mapping[str, Any]) -> list[str]:
+    """What VRRP moves, sorted."""
+    found = {one for instance in configuration["vrrp_instance"] for one in model.all_vips(instance)}
+    return [str(one) for one in sorted(found, key=lambda one: (one.version, int(one)))]
+
+
+def master_down_s(configuration: Mapping[str, Any]) -> float:
+    """The longest master_down_interval of a backup of any priority (RFC 3768, 6.1)."""
+    return float(4 * max((model.interval(one) for one in configuration["vrrp_instance"]), default=1))
 
 
 def main() -> None:
@@ -98,21 +145,30 @@ def main() -> None:
             "config_id": {"type": "str"},
             "keep_unknown": {"type": "bool", "default": False},
             "check": {"type": "bool", "default": True},
+            "engine": {"type": "str", "choices": ["keepalived", "agent"], "default": "keepalived"},
         },
         supports_check_mode=True,
     )
+    path = module.params["path"]
     ids = [module.params["config_id"] or os.uname().nodename.partition(".")[0]]
-    tree = parse_file(module.params["path"], ids)
+    tree = parse_file(path, ids)
     found = import_tree(ids[0], tree, ids, module.params["keep_unknown"], module.params["check"])
-    told = [str(problem) for problem in found.problems]
-    if not found.is_good:
-        errors = [str(problem) for problem in found.problems if problem.severity == ERROR]
-        module.fail_json(msg="\n".join([f"{module.params['path']} has errors; nothing was imported:", *errors]))
+    problems = agents_problems(path, ids) if module.params["engine"] == "agent" else found.problems
+    wrong = errors(problems) or errors(found.problems)
+    if wrong:
+        module.fail_json(msg="\n".join([f"{path} has errors; nothing was changed:", *wrong]))
     files = [
         {"path": os.path.normpath(name), "text": "".join(f"{line}\n" for line in source.lines)}
         for name, source in tree.sources.items()
     ]
-    module.exit_json(changed=False, imported=found.plain(), files=files, warnings_found=told)
+    module.exit_json(
+        changed=False,
+        imported=found.plain(),
+        files=files,
+        virtual_addresses=virtual_addresses(found.configuration),
+        master_down_s=master_down_s(found.configuration),
+        warnings_found=[str(problem) for problem in problems],
+    )
 
 
 if __name__ == "__main__":

@@ -97,9 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
     for number, one in enumerate(checked):
         one.problems += read.file_problems(one.parsed)
         if arguments.engine == read.AGENT:
-            one.problems += _refused(one)
+            one.problems += refused(one.parsed, one.problems)
         if arguments.local and number < len(arguments.files):
-            one.problems += _local(one.parsed)
+            one.problems += lacking(one.parsed)
     between: list[Problem] = []
     if arguments.compare:
         between = compare({name: one.parsed for name, one in zip(_names(files, ids), checked)})
@@ -127,17 +127,17 @@ class _Checked:
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
 
-def _refused(one: _Checked) -> list[Problem]:
-    """What the daemon finds only when it makes its plan of a file that is good otherwise."""
+def refused(parsed: Parsed, found: t.Iterable[Problem]) -> list[Problem]:
+    """What the daemon finds only when it makes its plan of a file in which no error was ``found``."""
     # what keepalived's users do without
     from .vrrp import from_conf
 
-    if any(problem.severity == ERROR for problem in one.problems):
+    if any(problem.severity == ERROR for problem in found):
         return []
     try:
-        from_conf.plan(settle.settle(one.parsed.configuration))
+        from_conf.plan(settle.settle(parsed.configuration))
     except ConfigurationError as error:
-        return [one.parsed.places.with_position(problem) for problem in error.problems]
+        return [parsed.places.with_position(problem) for problem in error.problems]
     return []
 
 
@@ -147,7 +147,7 @@ def _count(problems: t.Sequence[Problem]) -> str:
     return ", ".join(_counted(number, severity) for severity, number in found)
 
 
-def _local(parsed: Parsed) -> list[Problem]:
+def lacking(parsed: Parsed) -> list[Problem]:
     """What this machine lacks for the file."""
     director = Director("", {}, parsed.configuration)
     found = check_local.problems(director, this_host.interfaces(), this_host.account, this_host.command)
