@@ -93,6 +93,8 @@ def demo(site: str, name: str, as_json: bool) -> int:
     tell.phase("waiting for the VIP and its real servers")
     master = _wait_for_master(plan, directors)
     service = _service(plan, master)
+    engine = _engine(plan, master)
+    tell(f"{master} holds {service.address}, and runs {engine}")
     tell.phase(f"asking {service.address}:{service.port} from {client} for two seconds")
     with remote.Probe(plan, client, service.address, service.port, 2.0) as client_probe:
         calm = client_probe.result()
@@ -108,7 +110,7 @@ def demo(site: str, name: str, as_json: bool) -> int:
     lab.boot(plan, plan.guest(master), tell)
     holder = _wait_for_master(plan, directors, prefer=master)
     facts = _facts(
-        site=site, service=service, holder=holder, calm=calm, failover=failover,
+        site=site, engine=engine, service=service, holder=holder, calm=calm, failover=failover,
         booted=booted, first=first, second=second, seconds=tell.seconds,
     )  # fmt: skip
     sys.stdout.write(json.dumps(facts, indent=1) + "\n" if as_json else _summary(facts, table, plan))
@@ -181,6 +183,15 @@ def _service(plan: Plan, director: str) -> Service:
     raise LabError(f"{director} has no virtual service with real servers in its IPVS table")
 
 
+def _engine(plan: Plan, director: str) -> str:
+    """The unit of those that run keepalived.conf that is active there, and what it says its version is."""
+    running = remote.output(
+        plan, director, "sh", "-c", "systemctl is-active --quiet lvs-agent && lvsctl --version || keepalived -v 2>&1"
+    )
+    words = running.splitlines()[0].split()
+    return f"lvs-agent {words[1]}" if words[0] == "lvsctl" else " ".join(words[:2])
+
+
 def _group(inventories: Sequence[Path], group: str) -> list[str]:
     argv = ["ansible-inventory", *(word for path in inventories for word in ("-i", str(path))), "--list"]
     process = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -195,11 +206,12 @@ def _address(plan: Plan, host: str) -> str:
 
 
 def _facts(
-    *, site: str, service: Service, holder: str, calm: list[probe.Attempt], failover: Failover,
+    *, site: str, engine: str, service: Service, holder: str, calm: list[probe.Attempt], failover: Failover,
     booted: Run, first: Run, second: Run, seconds: float,
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "site": site,
+        "engine": engine,
         "vip": f"{service.address}:{service.port}",
         "master": holder,
         "requests_per_server": probe.answers(calm),
@@ -222,6 +234,7 @@ def _summary(facts: dict[str, Any], table: str, plan: Plan) -> str:
     failed = f"{facts['client_failed']} of {facts['client_attempts']}"
     return f"""
 The site {facts["site"]} is up in the lab {plan.name}. VIP {facts["vip"]}, master {facts["master"]}.
+Its directors run {facts["engine"]}.
 
 The IPVS table of {facts["took_over"]} after it took over:
 {table}
