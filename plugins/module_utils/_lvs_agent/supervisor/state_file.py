@@ -17,7 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..vrrp.actions import State
-from ..vrrp.last_adverts import last_advert
+from ..vrrp.last_adverts import last_adverts
 from ..vrrp.messages import Resume, TrackResult
 from ..vrrp.plan import Identity, TrackKind
 from .files import replace
@@ -59,17 +59,18 @@ def boot_id() -> str:
 
 
 def resumes(states: Mapping[Identity, State], alive_ns: int, adverts: int) -> tuple[Resume, ...]:
-    """The masters among the states, of a process that was alive then and recorded its adverts in the file ``adverts``.
+    """Who was master in a process that was alive then, and recorded its adverts in the file ``adverts``.
 
-    One in the middle of a hand-over had resigned already. One that the record says was no master any more had left
-    mastership when the process ended, and the states were written before that.
+    The states were told before the process ended, and perhaps not all of them; the record it wrote itself, so what that
+    knows counts. One in the middle of a hand-over had resigned already.
     """
-    masters = [identity for identity, state in states.items() if state is State.MASTER]
     try:
-        sent = last_advert(adverts, masters)
+        sent = last_adverts(adverts)
     except OSError:
         sent = {}
-    return tuple(Resume(one, alive_ns, sent.get(one)) for one in masters if sent.get(one) != 0)
+    known = [Resume(identity, alive_ns, time) for identity, time in sent.items() if time]
+    told = [one for one, state in states.items() if state is State.MASTER and one not in sent]
+    return (*known, *(Resume(one, alive_ns) for one in told))
 
 
 class StateFile:

@@ -14,10 +14,10 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+from .plan import Identity
 
-    from .plan import Identity
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 # whose it is, then CLOCK_MONOTONIC in nanoseconds, 0 while it is not master
 _KEY = struct.Struct("=BB16s46s")
@@ -69,16 +69,19 @@ class LastAdverts:
         self._words = memoryview(self._memory).cast("Q")
 
 
-def last_advert(descriptor: int, identities: Collection[Identity]) -> Mapping[Identity, int]:
-    """When these have sent their last advert as far as the file knows them, 0 for what was not master. Raises OSError.
+def last_adverts(descriptor: int) -> dict[Identity, int]:
+    """When each instance has sent its last advert, 0 for one that was not master. Raises OSError.
 
     Times are CLOCK_MONOTONIC in nanoseconds; whoever asks knows that the file is of this boot.
     """
     content = os.pread(descriptor, _LONGEST, 0)
-    places = range(0, len(content) - _SLOT + 1, _SLOT)
-    known = {content[place : place + _KEY.size]: _time_at(content, place) for place in places}
-    found = {identity: known.get(_key(identity)) for identity in identities}
-    return {identity: time for identity, time in found.items() if time is not None}
+    found: dict[Identity, int] = {}
+    for place in range(0, len(content) - _SLOT + 1, _SLOT):
+        vrid, family, interface, source = _KEY.unpack_from(content, place)
+        if vrid:
+            names = (name.rstrip(b"\0").decode("utf-8", "replace") for name in (interface, source))
+            found[Identity(vrid, family, *names)] = _time_at(content, place)
+    return found
 
 
 def _key(identity: Identity) -> bytes:
