@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import typing as t
@@ -18,9 +19,15 @@ MOST = 65536  # addresses in one range
 def parse(text: str) -> Address:
     """An address. Raises :class:`BadValue` that says which part is wrong."""
     try:
-        return ipaddress.ip_address(text)
+        return _read(text)
     except ValueError:
         raise BadValue(f"{text!r} is not an IP address{_reason(text)}") from None
+
+
+@functools.lru_cache(maxsize=MOST)
+def _read(text: str) -> Address:
+    """Each is asked for a dozen times, by everything that looks at a real server."""
+    return ipaddress.ip_address(text)
 
 
 def _reason(text: str) -> str:
@@ -44,7 +51,7 @@ def _reason(text: str) -> str:
 def try_parse(text: t.Any) -> Address | None:
     """An address, or None."""
     try:
-        return ipaddress.ip_address(str(text))
+        return _read(str(text))
     except ValueError:
         return None
 
@@ -71,7 +78,7 @@ def expand(text: str) -> list[Address]:
     As in keepalived's virtual_server_group, the short end replaces the last part (hexadecimal in IPv6).
     """
     low, count = span(text)
-    return [low + offset for offset in range(count)]
+    return [low, *(low + offset for offset in range(1, count))]
 
 
 def span(text: str) -> tuple[Address, int]:

@@ -13,6 +13,7 @@ wrong shape is left out here and reported by :mod:`.validate`.
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Mapping
 
 from . import profile
 from .schema import BLOCK_OF, HOST_GLOBALS, HOST_INSTANCES, PROFILE, RAW_TEXT, VARIABLES
@@ -24,19 +25,19 @@ Fields = dict[str, t.Any]
 
 def fields(value: t.Any) -> t.Mapping[str, t.Any]:
     """The value when it is a mapping, else an empty one."""
-    return value if isinstance(value, t.Mapping) else {}
+    return value if isinstance(value, Mapping) else {}
 
 
 def items(value: t.Any) -> list[t.Any]:
     """The elements of a list; a mapping is a list of one; anything else is empty."""
-    if isinstance(value, t.Mapping):
+    if isinstance(value, Mapping):
         return [value]
     return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def blocks(value: t.Any) -> list[t.Mapping[str, t.Any]]:
     """The mappings among the elements of a list."""
-    return [item for item in items(value) if isinstance(item, t.Mapping)]
+    return [item for item in items(value) if isinstance(item, Mapping)]
 
 
 def canonical(block: Block, value: t.Any) -> Fields:
@@ -66,7 +67,7 @@ def overlaid(common: t.Mapping[str, t.Any], own: t.Mapping[str, t.Any]) -> Field
     result = dict(common)
     for key, value in own.items():
         before = result.get(key)
-        both = isinstance(before, t.Mapping) and isinstance(value, t.Mapping)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
         result[key] = overlaid(fields(before), fields(value)) if both else value
     return result
 
@@ -80,7 +81,7 @@ def merge(variables: t.Mapping[str, t.Any], rank: int = 0) -> Configuration:
     for variable in VARIABLES:
         value, block = variables.get(variable.name), variable.word.block
         if block is None:
-            configuration[variable.key] = [item for item in items(value) if not isinstance(item, t.Mapping)]
+            configuration[variable.key] = [item for item in items(value) if not isinstance(item, Mapping)]
         elif variable.many:
             configuration[variable.key] = [canonical(block, item) for item in blocks(value)]
         else:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Mapping
 
 from ..spelling import nearest
 from . import raw, values
@@ -63,7 +64,7 @@ def _override_problems(variables: t.Mapping[str, t.Any]) -> list[Problem]:
     own = variables.get(HOST_INSTANCES)
     if own is None:
         return []
-    if not isinstance(own, t.Mapping):
+    if not isinstance(own, Mapping):
         return [
             Problem(
                 HOST_INSTANCES,
@@ -117,7 +118,7 @@ def label(block: Block, item: t.Any, number: int) -> str:
 
 def block_problems(block: Block, value: t.Any, where: str, complete: bool = True) -> list[Problem]:
     """Findings about one block's words; ``complete``: required words must be there."""
-    if not isinstance(value, t.Mapping):
+    if not isinstance(value, Mapping):
         return [Problem(where, f"it is {values.shown(value)}", f"write a mapping of {block.name}'s words")]
     found: list[Problem] = []
     index = block.index()
@@ -166,13 +167,13 @@ def _word_problems(word: Word, value: t.Any, where: str) -> list[Problem]:
 
 
 def _nested_problems(block: Block, value: t.Any, where: str) -> list[Problem]:
-    if not isinstance(value, (t.Mapping, list, tuple)):
+    if not isinstance(value, (Mapping, list, tuple)):
         return [Problem(where, f"it is {values.shown(value)}", f"write a list of {block.name} blocks")]
     found: list[Problem] = []
-    if not value and not isinstance(value, t.Mapping):
+    if not value and not isinstance(value, Mapping):
         found.append(Problem(where, "the list is empty", f"write at least one {block.name}"))
     for number, item in enumerate(items(value)):
-        path = where if isinstance(value, t.Mapping) else f"{where}[{label(block, item, number)}]"
+        path = where if isinstance(value, Mapping) else f"{where}[{label(block, item, number)}]"
         found += block_problems(block, item, path)
     return found
 

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import decimal
+import functools
 import re
 import typing as t
+from collections.abc import Mapping
 
 from ..spelling import nearest
 from . import address, syntax
@@ -62,8 +64,14 @@ def number(value: t.Any) -> decimal.Decimal | None:
     """A number, or the text of one, exactly; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
+    return _decimal(str(value).strip())
+
+
+@functools.lru_cache(maxsize=1024)
+def _decimal(text: str) -> decimal.Decimal | None:
+    """The same few numbers stand in every real server."""
     try:
-        found = decimal.Decimal(str(value).strip())
+        found = decimal.Decimal(text)
     except decimal.InvalidOperation:
         return None
     # 1e999999 is a number too, and would be a megabyte of digits
@@ -73,7 +81,7 @@ def number(value: t.Any) -> decimal.Decimal | None:
 def shown(value: t.Any) -> str:
     """A value in an error message, short."""
     plain = str(value) if isinstance(value, (str, int, float)) else type(value).__name__
-    if isinstance(value, t.Mapping):
+    if isinstance(value, Mapping):
         plain = "a mapping"
     elif isinstance(value, (list, tuple)):
         plain = "a list"
@@ -100,7 +108,7 @@ def scalar(word: Word, value: t.Any) -> list[str] | None:
         return _said(word, said)
     if word.bare and isinstance(value, bool):
         return [] if value else None
-    if isinstance(value, (t.Mapping, list, tuple, bool)) or value is None:
+    if isinstance(value, (Mapping, list, tuple, bool)) or value is None:
         raise BadValue(
             f"it is {shown(value) if not isinstance(value, bool) else str(value).lower()}",
             f"write {expected(word)}",
@@ -117,7 +125,7 @@ def _said(word: Word, said: bool) -> list[str] | None:
 
 def line(word: Word, value: t.Any) -> list[str]:
     """The words of one line of a LINES word, quoted. Raises :class:`BadValue`."""
-    if isinstance(value, (t.Mapping, list, tuple, bool)) or value is None:
+    if isinstance(value, (Mapping, list, tuple, bool)) or value is None:
         raise BadValue(f"it is {shown(value)}", "write a line of text")
     if word.line == "text":
         return [_one(value)]

@@ -39,6 +39,7 @@ TITLE = "LVS process"
 OWNED = "owned.json"
 _LEAVE_NS = 5 * _SECOND
 ANSWER_NS = 10 * _SECOND
+_CONFIGURE_NS = 60 * _SECOND
 _MOST_QUESTIONS = 64
 _SHOWN = 10
 _BAD = (Change.SERVER_DOWN, Change.SERVER_HELD, Change.QUORUM_DOWN)
@@ -114,7 +115,7 @@ class Balancing:
         self._settings = settings.lvs
         if self._kept is not None:
             if self._ready:
-                self._tell(messages.Configure(self._settings))
+                self._order_settings(now_ns)
         elif self._settings or self._left():
             self._start(now_ns)
 
@@ -243,11 +244,20 @@ class Balancing:
         if self._kept is not None and self._kept.child is not None:
             self._kept.child.send(message)
 
+    def _order_settings(self, now_ns: int) -> None:
+        """Tens of thousands of real servers may keep a slow host's process silent until it says Configured."""
+        self._tell(messages.Configure(self._settings))
+        self._busy(now_ns + _CONFIGURE_NS)
+
+    def _busy(self, until_ns: int) -> None:
+        if self._kept is not None and self._kept.child is not None:
+            self._kept.child.busy_until(until_ns)
+
     def _heard(self, message: Any, now_ns: int) -> None:
         if isinstance(message, messages.Ready):
             self._ready = True
             self._tell(messages.Masters(self._masters))
-            self._tell(messages.Configure(self._settings))
+            self._order_settings(now_ns)
         elif isinstance(message, messages.Heartbeat):
             self._summary = message.summary
         elif isinstance(message, messages.Answer):
@@ -267,6 +277,7 @@ class Balancing:
             _log.warning("%s: %s", message.service, cause)
             self._record("drift", cause, message.service, {"number": message.number})
         elif isinstance(message, messages.Configured):
+            self._busy(now_ns)
             _log.info("%d virtual servers with %d real servers", message.virtual_servers, message.real_servers)
             for problem in message.problems:
                 _log.error("%s", problem)

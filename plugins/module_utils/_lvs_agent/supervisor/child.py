@@ -67,6 +67,7 @@ class Child:
         self._closed = False
         self._why = ""
         self._due = now_ns + SILENCE_LIMIT_NS
+        self._busy_ns = 0
         self._patience_ns = NEVER
         self._selector = selectors.DefaultSelector()
         self._selector.register(channel, selectors.EVENT_READ)
@@ -88,6 +89,10 @@ class Child:
         """Tell it something; never waits."""
         self.channel.send(message)
         self._want_write()
+
+    def busy_until(self, when_ns: int) -> None:
+        """It has something long to do: its silence counts from then on. A time that has gone takes that back."""
+        self._busy_ns = when_ns
 
     def end(self, message: object) -> None:
         """Tell it to end, in its own words."""
@@ -134,9 +139,9 @@ class Child:
                 self.process.kill()
                 self._due = now_ns + _LAST_WORDS_NS
             return
-        silent_ns = now_ns - self.heard_ns
+        silent_ns = now_ns - max(self.heard_ns, self._busy_ns)
         if silent_ns < SILENCE_LIMIT_NS:
-            self._due = self.heard_ns + SILENCE_LIMIT_NS
+            self._due = now_ns - silent_ns + SILENCE_LIMIT_NS
         elif now_ns - self._due > _SECOND:
             # we come late ourselves: the host stood still, and the child deserves a turn
             self._due = now_ns + _SECOND

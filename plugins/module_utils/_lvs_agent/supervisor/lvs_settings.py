@@ -8,12 +8,14 @@ Tens of thousands of real servers would make the supervisor large and slow; pack
 
 from __future__ import annotations
 
-import dataclasses
+import gc
 import pickle
 import zlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..lvs.plan import LvsPlan
+from .scheduling import Scheduling
 
 if TYPE_CHECKING:
     from ..health.plan import CheckPlan
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 _QUICK = 1
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class LvsSettings:
-    """The table that is wanted, what is checked, and the ``umask`` of MISC_CHECK's programs."""
+    """The table that is wanted, what is checked, the ``umask`` of MISC_CHECK's programs, and how the process runs."""
 
     plan: LvsPlan
     checks: tuple[CheckPlan, ...]
     umask: int
+    scheduling: Scheduling = field(default_factory=Scheduling)
 
 
 def pack(settings: LvsSettings) -> bytes:
@@ -39,5 +42,13 @@ def unpack(packed: bytes) -> LvsSettings:
     """What :func:`pack` packed; b"" for nothing to do."""
     if not packed:
         return LvsSettings(LvsPlan(), (), 0o022)
-    found: LvsSettings = pickle.loads(zlib.decompress(packed))  # noqa: S301 - from our own reader
+    was_on = gc.isenabled()
+    # plans have no cycles: the collector would walk them again and again while they come, and at times for ever after
+    gc.disable()
+    try:
+        found: LvsSettings = pickle.loads(zlib.decompress(packed))  # noqa: S301 - from our own reader
+        gc.freeze()
+    finally:
+        if was_on:
+            gc.enable()
     return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import operator
 import os
 import pickle
@@ -123,7 +124,7 @@ def _lvs(configuration: dict[str, Any], commands: Commands, umask: int) -> tuple
     from ..lvs import from_conf as lvs_conf
     from ..lvs import sorry
     from ..lvs.plan import LvsPlan
-    from . import lvs_settings
+    from . import lvs_settings, scheduling
 
     checks = (*health_conf.plans(configuration, commands), *sorry.checks(configuration, commands))
     plan = lvs_conf.plan(configuration, checks)
@@ -131,7 +132,8 @@ def _lvs(configuration: dict[str, Any], commands: Commands, umask: int) -> tuple
     problems = [f"{one.id} fails: {one.check.refused}" for one in refused if isinstance(one.check, MiscCheck)]
     if plan == LvsPlan():
         return b"", problems
-    return lvs_settings.pack(lvs_settings.LvsSettings(plan, checks, umask)), problems
+    how = scheduling.from_conf(configuration["global_defs"])
+    return lvs_settings.pack(lvs_settings.LvsSettings(plan, checks, umask, how)), problems
 
 
 def _host_script(said: dict[str, Any], word: str, commands: Commands, problems: list[str]) -> HostScript | None:
@@ -162,6 +164,7 @@ def read_apart(path: str, config_id: str, deadline_ns: int, done: Callable[[Resu
     """The same, in a process of its own; ``done`` is told. Raises OSError when none can be started."""
 
     def work(descriptor: int) -> int:
+        gc.disable()  # what is read has no cycles, and this process ends soon
         try:
             result = read(path, config_id)
         except Exception:  # noqa: BLE001 - told as a finding
