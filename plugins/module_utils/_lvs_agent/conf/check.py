@@ -14,6 +14,7 @@ from ..spelling import closest
 from . import (
     address,
     check_danger,
+    check_idle,
     check_lvs,
     check_pair,
     check_profile,
@@ -51,6 +52,7 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += check_lvs.problems(director)
         found += check_references.problems(director)
         found += check_danger.problems(director)
+        found += check_idle.problems(director)
         found += check_profile.problems(director)
         found += check_raw.problems(director)
     found += check_pair.problems(pair)

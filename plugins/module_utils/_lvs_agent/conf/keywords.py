@@ -40,8 +40,7 @@ What lvs-agent makes of every keyword of keepalived 2.2, 2.3 and 2.4. This page 
 `plugins/module_utils/_lvs_agent/conf`; its first lines say how.
 
 * *since*: the version of keepalived that brought the keyword; nothing for 2.2.7, Debian 12's, and before.
-* *supported*: lvs-agent obeys it as keepalived does. The daemon itself is being built; its reader and checker of
-  files are here.
+* *supported*: lvs-agent obeys it as keepalived does.
 * *no effect*: lvs-agent reads it, warns, and goes on; the reason is beside it.
 * *not supported*: an error, because ignoring it would do harm; what to use instead is beside it.
 * Keywords marked `@{OWN}` are lvs-agent's own. In a file they stand on lines of their own,

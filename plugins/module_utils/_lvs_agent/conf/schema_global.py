@@ -110,9 +110,12 @@ GLOBAL_DEFS = Block(
         switch("smtp_alert_checker", "Default of smtp_alert in the virtual servers.", default="smtp_alert"),
         switch("checker_log_all_failures", "Log each failed check, not only the last of its retries.", default="false"),
         flag("no_email_faults", "No mail on a fault."),
-        flag(
-            "no_checker_emails",
-            "Mail only when a real server is added or removed, not on each check's change.",
+        *without_effect(
+            "lvs-agent sends no mail on each check's change, only on a real server's or a quorum's",
+            flag(
+                "no_checker_emails",
+                "Mail only when a real server is added or removed, not on each check's change.",
+            ),
         ),
         flag(
             "enable_script_security",

@@ -32,6 +32,7 @@ from . import lvs_names, lvs_settings
 from .loop import Loop
 from .lvs_channel import Line
 from .lvs_operator import LvsOperator
+from .scheduling import Scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -72,6 +73,7 @@ class LvsProcess:
         self._connect = connect
         self._kernel: Ipvs | None = None
         self._spawner = Spawner()
+        self._scheduled = Scheduled()
         self.scheduler = Scheduler(self._checked, self._spawner, clock=clock)
         self._writer = Writer(connect, files.record, self._repaired, files.owned())
         self._sync = sync_daemon.SyncDaemons()
@@ -183,6 +185,7 @@ class LvsProcess:
         self._checked_at = addresses
         self._serving = {key: self._serving.get(key, address) for key, address in addresses.items()}
         self._spawner.umask = settings.umask
+        problems += self._scheduled.become(settings.scheduling)
         self._asked = results.digests(settings.checks)
         self._checks = {
             (one.name, server.name): server.checks for one in settings.plan.virtual_servers for server in one.servers
