@@ -53,6 +53,7 @@ LINES_OF = {
     "path_user": ["/run/fifo", "/run/fifo root root"],
     "peer": ["192.0.2.1", "192.0.2.2 min_ttl 5"],
     "receive_buffer": ["MTU", "65536"],
+    "resolve": ["web.example.org", "web.example.org 5"],
     "route": ["192.0.2.0/24 via 192.0.2.1 dev eth0", "blackhole 192.0.2.0/24", "default dev eth0 mtu lock 5"],
     "rule": ["from 192.0.2.0/24 table 1", "to 192.0.2.0/24 lookup x preference 5"],
     "servers": ["192.0.2.1", "2001:db8::1"],
