@@ -120,7 +120,7 @@ def agents_problems(path: str, ids: list[str]) -> list[Problem]:
     """What lvs-agent on this host would say of the file."""
     parsed = read_file(path, ids=ids, engine=AGENT)
     found = file_problems(parsed)
-    return [*found, *cli_check.refused(parsed, found), *cli_check.lacking(parsed)]
+    return [*found, *cli_check.refused(parsed, found, local=True), *cli_check.lacking(parsed)]
 
 
 def errors(problems: Iterable[Problem]) -> list[str]:

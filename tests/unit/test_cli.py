@@ -174,6 +174,61 @@ def test_one_file_for_both_directors(capsys: pytest.CaptureFixture[str]) -> None
     assert "priority 100 on every one of them" in capsys.readouterr().out
 
 
+REFUSED = """\
+virtual_server 192.0.2.1 80 {{
+    delay_loop 6
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    real_server 10.0.0.1 80 {{
+        HTTP_GET {{
+            url {{
+                path /
+                regex "(?|a|b)"
+            }}
+        }}
+    }}
+    real_server 10.0.0.2 80 {{
+        SSL_GET {{
+            @lvs_agent tls_verify
+            @lvs_agent tls_ca_file {folder}/nothing.pem
+            url {{
+                path /
+            }}
+        }}
+    }}
+}}
+virtual_server_group web {{
+    192.0.2.1 80
+}}
+virtual_server group web {{
+    delay_loop 6
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    real_server 10.0.0.2 80 {{
+        weight 1
+    }}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    "options, places",
+    [([], [(7, "HTTP_GET"), (27, "web]")]), (["--local"], [(7, "HTTP_GET"), (15, "SSL_GET"), (27, "web]")])],
+)
+def test_what_the_daemon_refuses(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], places: list[tuple[int, str]]
+) -> None:
+    (folder / "refused").write_text(REFUSED.format(folder=folder))
+    assert cli.main(["check", "--engine", "keepalived", "refused", *options]) == 0
+    capsys.readouterr()
+    assert cli.main(["check", "--json", "refused", *options]) == 5
+    found = [one for one in json.loads(capsys.readouterr().out)["problems"] if one["severity"] == "error"]
+    assert [one["line"] for one in found] == [line for line, _word in places]
+    assert all(one["where"].endswith(word) for one, (_line, word) in zip(found, places))
+
+
 def test_the_engine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "bfd").write_text("bfd_instance B {\n    neighbor_ip 192.0.2.9\n}\n")
     assert cli.main(["check", "bfd"]) == 5

@@ -20,13 +20,13 @@ import os
 import sys
 import typing as t
 
-from . import program, this_host
+from . import program, refusals, this_host
 from .conf import check_local, read, settle
 from .conf.compare import compare
 from .conf.director import Director
 from .conf.excerpt import excerpt, visible
 from .conf.lexer import Source
-from .conf.problem import ERROR, WARNING, ConfigurationError, Position, Problem
+from .conf.problem import ERROR, WARNING, Position, Problem
 from .conf.read import Parsed
 
 NAME = "check"
@@ -97,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
     for number, one in enumerate(checked):
         one.problems += read.file_problems(one.parsed)
         if arguments.engine == read.AGENT:
-            one.problems += refused(one.parsed, one.problems)
+            here = arguments.local and number < len(arguments.files)
+            one.problems += refused(one.parsed, one.problems, local=here)
         if arguments.local and number < len(arguments.files):
             one.problems += lacking(one.parsed)
     between: list[Problem] = []
@@ -127,18 +128,12 @@ class _Checked:
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
 
-def refused(parsed: Parsed, found: t.Iterable[Problem]) -> list[Problem]:
+def refused(parsed: Parsed, found: t.Iterable[Problem], *, local: bool = False) -> list[Problem]:
     """What the daemon finds only when it makes its plan of a file in which no error was ``found``."""
-    # what keepalived's users do without
-    from .vrrp import from_conf
-
     if any(problem.severity == ERROR for problem in found):
         return []
-    try:
-        from_conf.plan(settle.settle(parsed.configuration))
-    except ConfigurationError as error:
-        return [parsed.places.with_position(problem) for problem in error.problems]
-    return []
+    settled = settle.settle(parsed.configuration)
+    return [parsed.places.with_position(problem) for problem in refusals.problems(settled, local=local)]
 
 
 def _count(problems: t.Sequence[Problem]) -> str:

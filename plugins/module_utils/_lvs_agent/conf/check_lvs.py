@@ -278,6 +278,10 @@ def _weights(director: Director, server: Server, where: str) -> list[Problem]:
         return [director.problem(f"{where}.quorum", what, f"write at most {total}")]
     if quorum is not None and hysteresis is not None and hysteresis >= quorum:
         return [director.problem(f"{where}.hysteresis", f"{hysteresis} is not below the quorum, {quorum}")]
+    if quorum is not None and hysteresis is not None and quorum + hysteresis > total:
+        what = f"the quorum is gained at {quorum} + {hysteresis}, and all servers together weigh {total}: never"
+        instead = f"write at most {total - quorum}, or a lower quorum"
+        return [director.problem(f"{where}.hysteresis", what, instead, WARNING)]
     return []
 
 

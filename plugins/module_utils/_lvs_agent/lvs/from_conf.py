@@ -51,7 +51,7 @@ def plan(configuration: Words, checks: Iterable[CheckPlan] = ()) -> LvsPlan:
     """
     said = configuration["global_defs"]
     found, problems = _virtual_servers(configuration, _by_server(checks))
-    problems += _used_twice(found)
+    problems += _used_twice(configuration, found)
     if problems:
         raise ConfigurationError(problems)
     return LvsPlan(
@@ -88,7 +88,7 @@ def _virtual_servers(configuration: Words, checks: _Checks) -> tuple[list[Virtua
     return found, problems
 
 
-def _used_twice(found: Iterable[VirtualServerPlan]) -> list[Problem]:
+def _used_twice(configuration: Words, found: Iterable[VirtualServerPlan]) -> list[Problem]:
     """Two virtual servers, or two entries of a group, that are one to the kernel."""
     owners: dict[Any, str] = {}
     problems: list[Problem] = []
@@ -97,8 +97,18 @@ def _used_twice(found: Iterable[VirtualServerPlan]) -> list[Problem]:
             other = owners.setdefault(service.key, one.name)
             if other is not one.name:
                 what = f"{service.key} is in {other} and in {one.name}"
-                problems.append(Problem("virtual_server", what, "write it once"))
+                problems.append(Problem(_where(configuration, one.name), what, "write it once"))
     return problems
+
+
+def _where(configuration: Words, name: str) -> str:
+    """The last virtual server of that name."""
+    places = [
+        f"virtual_server[{label(VIRTUAL_SERVER, server, number)}]"
+        for number, server in enumerate(configuration["virtual_server"])
+        if service_key(server) == name
+    ]
+    return places[-1]
 
 
 class _BadServer(BadValue):
