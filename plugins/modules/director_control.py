@@ -149,6 +149,21 @@ def servers_meant(answer: dict[str, Any], server: str) -> list[dict[str, Any]]:
     return found
 
 
+def nobody_left(answer: dict[str, Any], found: list[dict[str, Any]]) -> list[str]:
+    """The virtual servers that nobody would serve any more without these, by the answer to ``servers``."""
+    gone = {(one["service"], one["server"]) for one in found}
+    return [
+        one["service"]
+        for one in answer["virtual_servers"]
+        if any(one["service"] == service for service, _server in gone)
+        and all((one["service"], each["server"]) in gone or not _serves(each) for each in one["servers"])
+    ]
+
+
+def _serves(server: dict[str, Any]) -> bool:
+    return server["drain"] is None and server["state"] != "down" and server["configured_weight"] > 0
+
+
 def address(server: str) -> str:
     """``192.0.2.1:80`` and ``[2001:db8::1]:80`` without their ports."""
     host, colon, _port = server.rpartition(":")
@@ -176,8 +191,13 @@ def balance(module: AnsibleModule, daemon: Daemon) -> dict[str, Any]:
     """Drain a server, or let it serve."""
     params = module.params
     drain = params["state"] == "drained"
-    found = servers_meant(daemon.ask("servers", service=params["service"]), params["server"])
+    answer = daemon.ask("servers", service=params["service"])
+    found = servers_meant(answer, params["server"])
     others = [one for one in found if one["drained"] is not drain]
+    alone = nobody_left(answer, found) if drain and others and not params["force"] else []
+    if alone:
+        what = f"{params['server']} is the last real server of {', '.join(alone)}"
+        raise Refused("last_server", what, "let another one serve first, or write force: true")
     result: dict[str, Any] = {"changed": bool(others), "servers": found}
     result["diff"] = difference([(f"{one['server']} of {one['service']}", one["drained"], drain) for one in found])
     wait = params["wait_timeout"] if drain and params["wait"] else None
