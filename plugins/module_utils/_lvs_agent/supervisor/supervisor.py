@@ -133,6 +133,7 @@ class Supervisor:
         )
         self._inherited = inherited
         self._settings: Settings | None = None
+        self._balances_otherwise = False  # than before, by what was read last
         self._prepared = inherited is not None or self._saved is not None
         self._preparing = False
         self._went_on = False  # with what was in force, and the file was not read yet
@@ -242,6 +243,7 @@ class Supervisor:
         if went_on and result.settings == self._settings:
             self._finish_reload(applied=True, errors=(), said="nothing changed")
             return
+        self._balances_otherwise = self._settings is not None and self._settings.lvs != result.settings.lvs
         self._settings = result.settings
         if not self._prepared and not self._preparing:
             self._preparing = True
@@ -293,7 +295,11 @@ class Supervisor:
             return
         kinds = ("added", "removed", "changed", "resumed")
         changes = {kind: list(getattr(message, kind)) for kind in kinds}
-        said = ", ".join(f"{kind} {', '.join(names[:10])}" for kind, names in changes.items() if names)
+        different = [f"{kind} {', '.join(names[:10])}" for kind, names in changes.items() if names]
+        if self._balances_otherwise:
+            different.append("virtual servers changed")
+            self._balances_otherwise = False
+        said = ", ".join(different)
         count = len(self._settings.plan.instances)
         self._journal.event("configured", said or "nothing changed", problems=list(message.problems))
         for problem in message.problems:
