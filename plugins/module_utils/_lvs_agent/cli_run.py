@@ -12,6 +12,7 @@ usage; 5, errors in the configuration at the start (as keepalived and `lvs-agent
 
 from __future__ import annotations
 
+import gc
 import grp
 import logging
 import os
@@ -93,7 +94,8 @@ def _daemon(arguments: argparse.Namespace, group: int) -> int:
     if open_to:
         logging.getLogger(__name__).critical("lvs-agent cannot run: %s; take that permission away", open_to)
         return FAILED
-    # a VRRP process that goes on waits for nothing that only the others need
+    # a VRRP process that goes on waits for nothing that only the others need, nor for looks at what was imported
+    gc.disable()
     from .supervisor import head_start
     from .vrrp import process
 
@@ -134,6 +136,7 @@ def _daemon(arguments: argparse.Namespace, group: int) -> int:
         supervisor.operator.balancing = balancing
         return [balancing, scripting]
 
+    gc.enable()
     return Supervisor(options, start, process.run, environment, parts=parts).run()
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import selectors
 import signal
@@ -180,6 +181,7 @@ def start(
 ) -> Child:
     """Fork a child that runs its kind's main function with its end of the channel. Raises OSError."""
     ours, theirs = pair(kind.kept)
+    gc.collect()
     try:
         running = process.fork(kind.name, lambda: kind.entry(theirs), [theirs.fileno(), *keep])
     except OSError:

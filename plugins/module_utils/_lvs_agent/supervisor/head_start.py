@@ -88,7 +88,7 @@ def begin(runtime_dir: str, environment: MutableMapping[str, str], entry: Entry)
         saved = None
     in_force = InForce(runtime_dir, boot)
     running = None
-    if inherited is None and saved is not None and time.monotonic_ns() - saved.alive_ns < _A_MOMENT_NS:
+    if inherited is None and saved is not None and 0 <= time.monotonic_ns() - saved.alive_ns < _A_MOMENT_NS:
         taken = in_force.take()
         if taken is not None:
             running = _go_on(saved, taken, Owned(file), entry, (lock, adverts))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class Job:
     ) -> None:
         self._read, write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._read, False)
+        gc.collect()
         try:
             self._process = process.fork(name, lambda: work(write), [write])
         except OSError:

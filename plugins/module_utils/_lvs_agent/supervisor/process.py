@@ -51,9 +51,9 @@ def fork(name: str, run: Callable[[], int], keep: Collection[int]) -> Process:
     """Start a process that calls ``run`` and ends with the status it returns; ``name`` is for ps(1).
 
     Its descriptors are the standard ones and those to ``keep``. It ignores the signals that mean the daemon, since
-    systemd and terminals send them to all processes: the supervisor tells it what to do. Raises OSError.
+    systemd and terminals send them to all processes: the supervisor tells it what to do. It inherits what garbage
+    there is. Raises OSError.
     """
-    gc.collect()  # it inherits no garbage
     pid = os.fork()
     if pid:
         return Process(pid)

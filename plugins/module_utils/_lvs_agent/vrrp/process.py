@@ -21,7 +21,7 @@ from . import memory
 from .host import Host
 from .last_adverts import LastAdverts
 from .loop import Loop
-from .messages import Ready
+from .messages import Configure, Ready
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,10 @@ def run(channel: VrrpChannel, adverts: int | None = None, first: Sequence[ToVrrp
     tell its interfaces and addresses at the start.
     """
     gc.disable()
+    for message in first:
+        if isinstance(message, Configure):
+            # at once, for the supervisor is busy with its own start
+            real_time(message.plan)
     # first the events, then the state they change
     events = RouteEvents()
     host = Host(RouteSocket(), events)
@@ -61,13 +65,7 @@ def run(channel: VrrpChannel, adverts: int | None = None, first: Sequence[ToVrrp
 
 def schedule(plan: Plan) -> list[str]:
     """SCHED_RR, CPU affinity and RLIMIT_RTTIME as the plan says; what went wrong, in words."""
-    problems: list[str] = []
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(plan.rt_priority))
-    except OSError as error:
-        problems.append(
-            f"no real-time scheduling ({error.strerror}): give it CAP_SYS_NICE, or a loaded host may cost a failover"
-        )
+    problems = real_time(plan)
     try:
         if plan.cpus:
             os.sched_setaffinity(0, plan.cpus)
@@ -80,6 +78,16 @@ def schedule(plan: Plan) -> list[str]:
         except (OSError, ValueError) as error:
             problems.append(f"vrrp_rlimit_rttime {limit}: {error}")
     return problems
+
+
+def real_time(plan: Plan) -> list[str]:
+    """SCHED_RR alone; what went wrong, in words."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(plan.rt_priority))
+    except OSError as error:
+        why = f"no real-time scheduling ({error.strerror})"
+        return [f"{why}: give it CAP_SYS_NICE, or a loaded host may cost a failover"]
+    return []
 
 
 def _last_words(channel: VrrpChannel) -> None:
