@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -277,14 +277,18 @@ def told_by_us(conf: Path) -> list[str]:
     for one in plan.virtual_servers:
         health: dict[CheckId, Health] = {}
         decision = decide(one, Surroundings(1, health, init_notifies=plan.init_notifies))
-        lines += map(line_of, decision.transitions)
+        lines += lines_of(decision.transitions)
         for server in one.servers:
             results = {check.id: Health("false" not in str(check.check)) for check in checks}
             health.update({check: results[check] for check in server.checks})
             decision = decide(one, Surroundings(1, health, init_notifies=plan.init_notifies), decision.state)
-            lines += map(line_of, decision.transitions)
-        lines += map(line_of, of_stop({one.name: one}, {one.name: decision.state}))
+            lines += lines_of(decision.transitions)
+        lines += lines_of(of_stop({one.name: one}, {one.name: decision.state}))
     return lines
+
+
+def lines_of(transitions: Iterable[Transition]) -> list[str]:
+    return [line_of(one) for one in transitions if one.kind not in (Kind.SORRY_BEGINS, Kind.SORRY_ENDS)]
 
 
 def line_of(transition: Transition) -> str:

@@ -86,6 +86,8 @@ def decide(plan: VirtualServerPlan, around: Surroundings, before: ServiceState |
             told += transitions.of_server(plan, server, was, now, told=tell)
     if has_quorum is not (before is not None and before.quorum) or (before is None and plan.sorry and not has_quorum):
         told.append(transitions.of_quorum(plan, weight, up=has_quorum))
+    if sorry is not (before is not None and before.sorry):
+        told.append(transitions.of_sorry(plan, weight, begins=sorry))
     if plan.sorry is not None and (sorry or plan.sorry.inhibit):
         placed = _with_sorry(placed, _with_weight(plan.sorry.destination, int(sorry)), sorry=sorry)
     return Decision(_table(plan, placed), ServiceState(states, has_quorum, weight, sorry), tuple(told), next_ns)

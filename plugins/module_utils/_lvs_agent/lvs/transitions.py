@@ -26,10 +26,12 @@ class Kind(Enum):
     SERVER_UNDRAINED = "undrained"
     QUORUM_UP = "quorum up"
     QUORUM_DOWN = "quorum down"
+    SORRY_BEGINS = "the sorry server serves"
+    SORRY_ENDS = "the sorry server serves no more"
 
 
 class Transition(NamedTuple):
-    """One change of a real server, or, with ``server`` "", of a virtual server's quorum.
+    """One change of a real server, or, with ``server`` "", of a virtual server's quorum or who serves without it.
 
     ``command`` is the command line of ``notify_up``, ``notify_down``, ``quorum_up`` or ``quorum_down`` that is to be
     run for it, "" for none; ``smtp_alert``: it is to be mailed. ``weight`` is that of the pool, for a quorum.
@@ -67,6 +69,11 @@ def of_quorum(plan: VirtualServerPlan, weight: int, *, up: bool) -> Transition:
     """The quorum was gained or lost."""
     kind, command = (Kind.QUORUM_UP, plan.quorum_up) if up else (Kind.QUORUM_DOWN, plan.quorum_down)
     return Transition(kind, plan.name, "", command, plan.smtp_alert, weight)
+
+
+def of_sorry(plan: VirtualServerPlan, weight: int, *, begins: bool) -> Transition:
+    """The sorry server comes into use, or goes out of it."""
+    return Transition(Kind.SORRY_BEGINS if begins else Kind.SORRY_ENDS, plan.name, weight=weight)
 
 
 def of_reload(old: VirtualServerPlan, new: VirtualServerPlan | None, state: ServiceState) -> list[Transition]:
