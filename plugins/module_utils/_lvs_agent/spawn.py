@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import heapq
 import os
+import resource
 import select
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -124,6 +125,7 @@ class Spawner:
         self._due: list[tuple[int, int, Child]] = []
         self._number = count()
         self._ambient = _ambient_capabilities()
+        self._files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # checks may raise it for themselves
         _keep_what_we_inherited()
         for pid in _left_running():
             self._watch(Child(pid, _UNKNOWN, 0, _nobody, None))
@@ -228,13 +230,17 @@ class Spawner:
 
     @contextlib.contextmanager
     def _surroundings(self, command: Command) -> Iterator[None]:
-        """What a new program inherits and posix_spawn(3) cannot set: directory, umask, ambient capabilities.
+        """What a new program inherits and posix_spawn(3) cannot set: directory, umask, limit, ambient capabilities.
 
         Of these setpriv(1) gets what it needs to become another user; it passes none on.
         """
         here = os.open(".", os.O_PATH | os.O_DIRECTORY)
         umask = os.umask(self.umask)
+        files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         try:
+            if files != self._files:
+                # select(2) in a program that sees a high one breaks; what is open already stays so
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, most))
             os.chdir("/")
             if self._ambient:
                 _prctl(_PR_CAP_AMBIENT_CLEAR_ALL)
@@ -242,6 +248,8 @@ class Spawner:
                     _prctl(_PR_CAP_AMBIENT_RAISE, capability)
             yield
         finally:
+            if files != self._files:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
             os.umask(umask)
             os.fchdir(here)
             os.close(here)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,17 @@ def test_what_a_script_finds(spawner: Spawner, script: Callable[..., str]) -> No
     assert lines[10].split() == [lines[11], lines[11]]
     assert lines[12] == "in"
     assert os.getcwd() == before
+
+
+def test_files_that_a_script_may_open(spawner: Spawner, script: Callable[..., str]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 10, hard))  # as checks do for themselves
+    try:
+        end = run(spawner, command(script("ulimit -Sn; ulimit -Hn")))
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft - 10, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert end.output.split() == [str(soft), str(hard) if hard != resource.RLIM_INFINITY else "unlimited"]
 
 
 def test_a_command_that_is_not_there(spawner: Spawner) -> None:
