@@ -20,9 +20,9 @@ from _lvs_agent.conf.schema import VARIABLES
 from _lvs_agent.conf.words import CHOICE, FLAG, INT, NUMBER, RAW, REFUSED, SUPPORTED, SWITCH, Block, Word
 from _lvs_agent.supervisor import reader
 
-#: Blocks of health checks and IPVS: not the VRRP process's.
+#: Blocks of health checks and IPVS, which are tried in test_every_word_of_lvs.py.
 OTHER_BLOCKS = ("SSL", "virtual_server", "virtual_server_group", "bfd_instance")
-#: Words of global_defs for health checks and IPVS.
+#: Words of global_defs for health checks and IPVS, which are tried there too.
 OF_HEALTH_CHECKS = (
     "checker_log_all_failures",
     "checker_priority",
@@ -35,7 +35,6 @@ OF_HEALTH_CHECKS = (
     "lvs_notify_fifo",
     "lvs_notify_fifo_script",
     "lvs_sync_daemon",
-    "lvs_sync_daemon_interface",
     "lvs_timeouts",
     "no_checker_emails",
     "rs_init_notifies",

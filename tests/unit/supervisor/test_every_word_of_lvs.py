@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 from _lvs_agent.conf.schema import VARIABLES
 from _lvs_agent.conf.schema_global import GLOBAL_DEFS
 from _lvs_agent.conf.words import BLOCKS, RAW, REFUSED, SUPPORTED, Block, Word
-from _lvs_agent.supervisor import lvs_settings, reader
+from _lvs_agent.health import plan as health_plan
+from _lvs_agent.lvs import plan as lvs_plan
+from _lvs_agent.supervisor import lvs_settings, reader, scheduling
 from tests.unit.supervisor.test_every_word import (
     OF_HEALTH_CHECKS,
     OTHER_BLOCKS,
@@ -283,3 +286,55 @@ def test_a_word_does_something_or_is_told(
         assert told(result, word.name), f"nobody says what becomes of {word.name}: {result}\n{text(case)}"
         assert not told(told_before, word.name), f"{word.name} is told of without being there: {told_before}"
         assert_checked(file, word.name, capsys)
+
+
+IDLE = {
+    "regex_no_match": ((*RS, "HTTP_GET", "url"), "regex_no_match", "regex abc"),
+    "regex_max_offset": ((*RS, "HTTP_GET", "url"), "regex_max_offset 5", "regex abc"),
+    "min_reply_length": ((*RS, "UDP_CHECK"), "min_reply_length 4", "require_reply"),
+    "bind_if": ((*RS, "TCP_CHECK"), "bind_if eth0", "bindto fe80::1\n connect_ip fe80::9"),
+    "lthreshold": (RS, "lthreshold 4", "uthreshold 9"),
+    "sorry_server_lvs_method": (VS, "sorry_server_lvs_method TUN", "sorry_server 192.168.1.99"),
+    "lvs_notify_fifo_script": (("global_defs",), "lvs_notify_fifo_script /bin/true", "lvs_notify_fifo /run/f"),
+}
+
+
+@pytest.mark.parametrize("word", IDLE)
+def test_a_word_that_needs_another_one_is_told_without_it(word: str, tmp_path: Path, capsys: Capture) -> None:
+    path, line, other = IDLE[word]
+    file = tmp_path / "keepalived.conf"
+    around = merged(BASE, check_of(path[:3]) if len(path) > 2 else check_of((*RS, "TCP_CHECK")))
+    _settings, result = settings_of(merged(around, {path: {word: line}}), file)
+    assert any(f".{word}: " in one and "does nothing" in one for one in result.warnings), result
+    assert_checked(file, word, capsys)
+    _settings, result = settings_of(merged(around, {path: {word: line, "other": other}}), file)
+    assert not told(result, word), result
+
+
+@pytest.mark.parametrize("held", ["10.0.0.100/24", "10.0.0.101/24"])
+def test_ha_suspend_without_an_instance_that_holds_the_address_is_told(held: str, tmp_path: Path) -> None:
+    instance = {"virtual_ipaddress": listed("virtual_ipaddress", held)}
+    case = merged(BASE, {VS: {"ha_suspend": "ha_suspend"}, ("vrrp_instance V",): instance})
+    _settings, result = settings_of(case, tmp_path / "keepalived.conf")
+    assert told(result, "ha_suspend") == (held == "10.0.0.101/24"), result
+
+
+def test_each_field_of_a_plan_is_read_by_who_does_it() -> None:
+    """A plan that differs is not yet obeyed."""
+    library = Path(reader.__file__).parents[1]
+    doing = "\n".join(
+        file.read_text(encoding="utf-8")
+        for folder in ("health", "lvs", "supervisor")
+        for file in (library / folder).glob("*.py")
+        if not file.name.startswith(("from_conf", "plan", "reader"))
+    )
+    fields = {
+        f"{kind.__name__}.{name}"
+        for module in (health_plan, lvs_plan, scheduling)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and kind.__module__ == module.__name__
+        for name in getattr(kind, "__dataclass_fields__", getattr(kind, "_fields", ()))
+    }
+    assert len(fields) > 80
+    unread = {one for one in fields if not re.search(rf"\.{one.partition('.')[2]}\b", doing)}
+    assert not unread

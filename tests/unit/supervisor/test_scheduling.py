@@ -30,7 +30,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         os, "sched_setscheduler", lambda _pid, policy, to: found.append(("policy", policy, to.sched_priority))
     )
     monkeypatch.setattr(resource, "setrlimit", lambda _which, limits: found.append(("limit", *limits)))
-    monkeypatch.setattr(memory, "lock", lambda: found.append(("lock",)) or "")
+
+    def lock() -> str:
+        found.append(("lock",))
+        return ""
+
+    monkeypatch.setattr(memory, "lock", lock)
     return found
 
 
