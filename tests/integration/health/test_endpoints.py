@@ -79,15 +79,17 @@ def test_a_source_that_is_not_ours(net: Net) -> None:
     assert why.startswith("the source address is not on this host")
 
 
-def test_a_firewall_mark_chooses_the_route(net: Net) -> None:
-    for words in ("rule add fwmark 7 table 77", "route add unreachable default table 77"):
+@pytest.mark.parametrize("mark", [7, 0xFFFFFFFF])
+def test_a_firewall_mark_chooses_the_route(net: Net, mark: int) -> None:
+    for words in (f"rule add fwmark {mark} table 77", "route add unreachable default table 77"):
         subprocess.run(["ip", *words.split()], check=True)
     try:
         with listening(net.server, socket.AF_INET):
             assert checked(TcpCheck(endpoint(at.SERVER4, PORT))).ok
-            assert checked(TcpCheck(endpoint(at.SERVER4, PORT, fwmark=7))).why == "no route to host"
+            assert checked(TcpCheck(endpoint(at.SERVER4, PORT, fwmark=mark))).why == "no route to host"
     finally:
-        subprocess.run(["ip", "rule", "del", "fwmark", "7"], check=True)
+        for words in (f"rule del fwmark {mark}", "route flush table 77"):
+            subprocess.run(["ip", *words.split()], check=True)
 
 
 def test_link_local_addresses(net: Net) -> None:

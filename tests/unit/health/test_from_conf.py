@@ -385,7 +385,8 @@ virtual_server 192.0.2.1 80 {
     # a mark for each server, the same the next time
     first, none, second, again = (end.fwmark for end in ends)
     assert first != second == again
-    assert (none, first >> 31, second >> 31) == (0, 1, 1)
+    assert (none, first >> 30, second >> 30) == (0, 1, 1)
+    assert [end.via for end in ends] == [packed("10.0.0.1"), b"", packed("10.0.0.2"), packed("10.0.0.2")]
     assert plans(text) == found
 
 

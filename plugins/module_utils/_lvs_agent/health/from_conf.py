@@ -57,7 +57,8 @@ _STEPS = {"TCP_CHECK": 1, "HTTP_GET": 3, "SSL_GET": 5, "SMTP_CHECK": 5, "DNS_CHE
 _SMTP_PORT = 25
 # RFC 1035 section 3.2.2, RFC 3596 section 2.1
 _QTYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "MX": 15, "TXT": 16, "AAAA": 28}
-_PRIVATE_MARKS = 1 << 31  # the marks we give ourselves have this bit
+_PRIVATE_MARKS = 1 << 30  # the marks we give ourselves have this bit, and not the next, which ipvsadm takes for a sign
+_MARK_BITS = (1 << 31) - 1
 
 
 class _Server(NamedTuple):
@@ -242,6 +243,8 @@ def _via_vip(server: _Server, kind: str, check: Words) -> bool:
         raise BadValue("check_via_vip checks the VIP, connect_ip another address", "remove one of them")
     if model.method(server.real, "lvs_method", model.method(server.virtual, "lb_kind")) == "NAT":
         raise BadValue("check_via_vip is for DR and TUN; with NAT a real server has no VIP", "remove it")
+    if server.real.get("resolve") is not None:
+        raise BadValue("check_via_vip and resolve do not go together", "remove one of them")
     return True
 
 
@@ -271,6 +274,7 @@ def _endpoint(
         source_port=_whole(check.get("bind_port"), 0),
         source_interface=interface if source is not None and source.version == 6 and source.is_link_local else "",
         fwmark=_whole(check.get("fwmark"), 0),
+        via=_parsed(str(server.real["ip"])).packed if via_vip else b"",
     )
 
 
@@ -283,9 +287,9 @@ def _mark(found: list[CheckPlan]) -> None:
             continue
         key = (plan.id.service, plan.id.server)
         if key not in marks:
-            mark = zlib.crc32(" ".join(key).encode()) | _PRIVATE_MARKS
+            mark = zlib.crc32(" ".join(key).encode()) & _MARK_BITS | _PRIVATE_MARKS
             while mark in taken:
-                mark = (mark + 1) & 0xFFFFFFFF | _PRIVATE_MARKS
+                mark = (mark + 1) & _MARK_BITS | _PRIVATE_MARKS
             marks[key] = mark
             taken.add(mark)
         endpoint = replace(plan.check.endpoint, fwmark=marks[key])

@@ -58,6 +58,8 @@ class Endpoint:
 
     ``source`` is b"" for whichever the kernel takes, ``source_port`` 0 likewise; ``source_interface`` is the scope of a
     link-local ``source``; ``fwmark`` 0 for none. ``port`` is 0 for PING_CHECK.
+    ``via`` is the real server through which a VIP is checked, b"" otherwise: without a ``source`` it is this host's
+    address towards that one, as the VIP may be this host's too.
     """
 
     family: int
@@ -68,6 +70,7 @@ class Endpoint:
     source_port: int = 0
     source_interface: str = ""
     fwmark: int = 0
+    via: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from functools import lru_cache
 from typing import Union
 
@@ -15,6 +16,9 @@ from .plan import Endpoint
 
 Address = Union[tuple[str, int], tuple[str, int, int, int]]
 
+_MARK = struct.Struct("=I")
+_RESET = struct.pack("ii", 1, 0)  # struct linger
+_DISCARD_PORT = 9  # nothing is sent
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 # what happened, in words that somebody who looks after servers uses
 _WORDS = {
@@ -40,8 +44,11 @@ def opened(endpoint: Endpoint, kind: int = socket.SOCK_STREAM, protocol: int = 0
         return made
     try:
         if endpoint.fwmark:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, endpoint.fwmark)
-        if endpoint.source or endpoint.source_port:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, _MARK.pack(endpoint.fwmark))
+        if endpoint.via and kind == socket.SOCK_STREAM:
+            # IPVS must forget the connection at once: the port may soon be that of another server's check
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if endpoint.source or endpoint.source_port or endpoint.via:
             if kind == socket.SOCK_STREAM or endpoint.source_port:
                 # a connection of the run before may be in TIME-WAIT; several checks may send datagrams from one port
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,8 +67,16 @@ def target(endpoint: Endpoint) -> Address:
 def source(endpoint: Endpoint) -> Address:
     """For bind(2); likewise."""
     any_address = bytes(4 if endpoint.family == 4 else 16)
-    at = endpoint.source or any_address
+    at = endpoint.source or (_towards(endpoint) if endpoint.via else any_address)
     return _address(endpoint.family, at, endpoint.source_port, endpoint.source_interface)
+
+
+def _towards(endpoint: Endpoint) -> bytes:
+    """This host's address for packets to the real server. Raises OSError without a route."""
+    family = _FAMILY[endpoint.family]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(_address(endpoint.family, endpoint.via, _DISCARD_PORT, ""))
+        return socket.inet_pton(family, probe.getsockname()[0])
 
 
 def _address(family: int, packed: bytes, port: int, interface: str) -> Address:

@@ -59,7 +59,7 @@ class Decisions:
         ]
         self.plan, self._virtual, self._health = plan, virtual, dict(health)
         self.states = {name: state for name, state in self.states.items() if name in virtual}
-        self.table = {}
+        self.table = {one.service.key: one for one in plan.probes}
         self._due = {}
         self._marked = dict.fromkeys(virtual)
         return told

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..health.plan import CheckId
 from ..kernel.ipvs_types import Destination, Service, Timeouts
+from .table import VirtualService
 
 
 class RealServerPlan(NamedTuple):
@@ -131,7 +132,10 @@ class FlushOnStop(Enum):
 
 @dataclass(frozen=True)
 class LvsPlan:
-    """Everything the LVS process programs. ``init_notifies`` is ``rs_init_notifies``."""
+    """Everything the LVS process programs. ``init_notifies`` is ``rs_init_notifies``.
+
+    ``probes`` are what checks through the VIP need, see :mod:`.via_vip`.
+    """
 
     virtual_servers: tuple[VirtualServerPlan, ...] = ()
     sync_daemon: SyncDaemonPlan | None = None
@@ -140,3 +144,4 @@ class LvsPlan:
     flush_on_stop: FlushOnStop = FlushOnStop.NOTHING
     init_notifies: bool = False
     names: tuple[NamePlan, ...] = ()
+    probes: tuple[VirtualService, ...] = ()

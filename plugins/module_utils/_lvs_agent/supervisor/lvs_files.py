@@ -16,7 +16,7 @@ from . import files
 from .balancing import OWNED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ..health.plan import CheckId
     from ..health.scheduler import Result
@@ -46,6 +46,7 @@ class LvsFiles:
         self._owned = os.path.join(runtime_dir, OWNED)
         self._drains = os.path.join(state_dir or runtime_dir, "drains.json")
         self._addresses = os.path.join(state_dir or runtime_dir, "resolved.json")
+        self._borrowed = os.path.join(runtime_dir, "accept_local.json")
         self._boot_id = boot_id
         self._told: set[str] = set()
 
@@ -92,6 +93,20 @@ class LvsFiles:
         """Those from now on. Raises OSError."""
         said = [[*key, *one] for key, one in found.items()]
         files.replace(self._addresses, json.dumps(said).encode() + b"\n", _MODE)
+
+    def borrowed(self) -> list[str]:
+        """The interfaces whose ``accept_local`` we have set."""
+        try:
+            return [str(one) for one in json.loads(_read(self._borrowed))]
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            _log.warning("%s: %s; accept_local may be left set", self._borrowed, error)
+        return []
+
+    def keep_borrowed(self, interfaces: Collection[str]) -> None:
+        """Those from now on. Raises OSError."""
+        files.replace(self._borrowed, json.dumps(sorted(interfaces)).encode() + b"\n", _MODE)
 
     def known(self, settings: LvsSettings) -> Known:
         """What was decided and checked in this boot, of what these settings have."""

@@ -10,6 +10,7 @@ leave, or because its supervisor is gone, the kernel's table stays as it is.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -22,14 +23,15 @@ from ..health.plan import CheckId
 from ..health.scheduler import Scheduler
 from ..kernel.errors import KernelError
 from ..kernel.ipvs import Ipvs
-from ..lvs import messages, sync_daemon
+from ..lvs import messages, sync_daemon, via_vip
 from ..lvs.decisions import Decisions
 from ..lvs.desired import Health
+from ..lvs.reply_path import ReplyPath
 from ..lvs.transitions import Kind
 from ..lvs.writer import Repaired, Writer
 from ..spawn import Spawner
 from . import lvs_names, lvs_settings
-from .loop import Loop
+from .loop import NEVER, Loop
 from .lvs_channel import Line
 from .lvs_operator import LvsOperator
 from .scheduling import Scheduled
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from .lvs_settings import LvsSettings
 
 _SECOND = 1_000_000_000
+_PATH_NS = 5 * _SECOND
+_READY_NS = 10 * _SECOND
 _log = logging.getLogger(__name__)
 
 
@@ -82,6 +86,11 @@ class LvsProcess:
         self._asked: dict[str, int] = {}
         self._checks: dict[tuple[str, str], tuple[CheckId, ...]] = {}
         self._settings: LvsSettings | None = None
+        self._reply_path = ReplyPath(files.borrowed(), files.keep_borrowed)
+        self._unready: frozenset[str] = frozenset()
+        self._ready_until_ns = NEVER
+        self._path_ns = 0
+        self._path_problems: list[str] = []
         self._checked_at: dict[Key, str] = {}
         self._heartbeat_ns = 0
         self._news = False
@@ -129,6 +138,7 @@ class LvsProcess:
             self.tell(messages.Heartbeat(now_ns, self._summary(now_ns)))
             self._follow_sync()
             self._move(now_ns)
+            self._follow_probes(now_ns)
             if self._news:
                 self._keep()
 
@@ -192,6 +202,8 @@ class LvsProcess:
         }
         self.scheduler.configure(settings.checks, now_ns)
         told = self.decisions.configure(settings.plan, self._health())
+        if settings.plan.probes or self._reply_path.borrowed:
+            self._prepare_probes(settings, now_ns)
         self._suspend(now_ns)
         decided = self.decisions.decide(now_ns)
         if first and settings.plan.flush and not resumed:
@@ -207,6 +219,52 @@ class LvsProcess:
     def _health(self) -> dict[CheckId, Health]:
         found = self.scheduler.results()
         return {key: Health(one.up, one.outcome.weight) for key, one in found.items() if one.has_run}
+
+    # ---- checks through the VIP
+
+    def _prepare_probes(self, settings: LvsSettings, now_ns: int) -> None:
+        """No check goes through a VIP before the kernel has its service: it would find any real server."""
+        services = frozenset(service for service, _server in via_vip.marks_of(settings.checks))
+        self._unready = services if self._missing_probes() else frozenset()
+        self._ready_until_ns = now_ns + _READY_NS
+        self._path_ns = 0
+        self._follow_probes(now_ns)
+
+    def _missing_probes(self) -> bool:
+        probes = self._settings.plan.probes if self._settings is not None else ()
+        if not probes:
+            return False
+        try:
+            there = self.kernel().table([one.service.key for one in probes])
+        except KernelError:
+            self._forget_kernel()
+            return True
+        return any(one.service.key not in there or not there[one.service.key][1] for one in probes)
+
+    def _follow_probes(self, now_ns: int) -> None:
+        """Once a second: let checks begin when their services are there; now and then see to the way back."""
+        if self._settings is None or not (self._settings.plan.probes or self._reply_path.borrowed):
+            return
+        if self._unready and not self._missing_probes():
+            self._unready = frozenset()
+            self._suspend(now_ns)
+        elif self._unready and now_ns >= self._ready_until_ns:
+            self._ready_until_ns = NEVER
+            what = "the kernel does not take the services of checks through the VIP, and no check runs"
+            self.tell(messages.Remark(logging.ERROR, f"{what}: {', '.join(sorted(self._unready))}"))
+        if now_ns < self._path_ns:
+            return
+        self._path_ns = now_ns + _PATH_NS
+        ends: list[Any] = [one.check for one in self._settings.checks if one.via_vip]
+        vias = {one.endpoint.via for one in ends}
+        try:
+            problems = self._reply_path.follow(vias, {one.endpoint.address for one in ends})
+        except (OSError, KernelError) as error:
+            problems = [f"the way back of checks through the VIP: {error}"]
+        for problem in problems:
+            if problem not in self._path_problems:
+                self.tell(messages.Remark(logging.ERROR, problem))
+        self._path_problems = problems
 
     # ---- DNS names
 
@@ -268,7 +326,7 @@ class LvsProcess:
         return found is None or found.suspended or (found.ended_ns > 0 and found.outcome.ok is found.up)
 
     def _suspend(self, now_ns: int) -> None:
-        self.scheduler.suspend(self.decisions.suspended(), now_ns)
+        self.scheduler.suspend([*self.decisions.suspended(), *self._unready], now_ns)
 
     def _set_timeouts(self, settings: LvsSettings) -> None:
         if settings.plan.timeouts is not None:
@@ -289,6 +347,9 @@ class LvsProcess:
         if self._settings is None:
             return
         what = self._settings.plan.flush_on_stop
+        if self._reply_path.borrowed:
+            with contextlib.suppress(OSError):
+                self._reply_path.follow((), ())
         problems = self._tried(lambda: self._sync.apply(self.kernel(), ())) if self._sync.running else []
         for problem in [*problems, *self._tried(lambda: self._writer.stop(what))]:
             self.tell(messages.Remark(logging.ERROR, problem))

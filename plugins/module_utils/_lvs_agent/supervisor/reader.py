@@ -122,12 +122,13 @@ def _lvs(configuration: dict[str, Any], commands: Commands, umask: int) -> tuple
     from ..health import from_conf as health_conf
     from ..health.plan import MiscCheck
     from ..lvs import from_conf as lvs_conf
-    from ..lvs import sorry
+    from ..lvs import sorry, via_vip
     from ..lvs.plan import LvsPlan
     from . import lvs_settings, scheduling
 
     checks = (*health_conf.plans(configuration, commands), *sorry.checks(configuration, commands))
     plan = lvs_conf.plan(configuration, checks)
+    plan = dataclasses.replace(plan, probes=tuple(via_vip.table(plan.virtual_servers, checks).values()))
     refused = [one for one in checks if isinstance(one.check, MiscCheck) and one.check.refused]
     problems = [f"{one.id} fails: {one.check.refused}" for one in refused if isinstance(one.check, MiscCheck)]
     if plan == LvsPlan():
