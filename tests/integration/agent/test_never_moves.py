@@ -50,7 +50,7 @@ TRACKED = """  track_script {
 def configuration(priority: int, tracked: str = "") -> str:
     return (
         f"vrrp_instance VI {{\n  interface eth0\n  virtual_router_id {VRID}\n  priority {priority}\n  version 3\n"
-        f"  advert_int 1\n{tracked}  virtual_ipaddress {{\n    10.0.0.100/24\n  }}\n}}\n"
+        f"  advert_int 2\n{tracked}  virtual_ipaddress {{\n    10.0.0.100/24\n  }}\n}}\n"
     )
 
 
