@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .lvs_settings import LvsSettings
 
 _SECOND = 1_000_000_000
+_KEEP_SHARE = 20  # writing down what is known takes one part in so many of its time, at most
 _PATH_NS = 5 * _SECOND
 _READY_NS = 10 * _SECOND
 _log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class LvsProcess:
         self._path_problems: list[str] = []
         self._checked_at: dict[Key, str] = {}
         self._heartbeat_ns = 0
+        self._keep_ns = 0
         self._news = False
         self._finished = False
         self._loop = Loop(clock)
@@ -139,7 +141,7 @@ class LvsProcess:
             self._follow_sync()
             self._move(now_ns)
             self._follow_probes(now_ns)
-            if self._news:
+            if self._news and now_ns >= self._keep_ns:
                 self._keep()
 
     def _decide(self, now_ns: int) -> None:
@@ -411,9 +413,13 @@ class LvsProcess:
         return []
 
     def _keep(self) -> None:
+        """Each second, and of tens of thousands of servers, which take long to write, less often."""
+        begun = self.clock()
         self._news = False
         if self._settings is not None:
             self._files.keep(self.decisions.states, self.scheduler.results(), self._asked)
+        now_ns = self.clock()
+        self._keep_ns = now_ns + _KEEP_SHARE * (now_ns - begun)
 
     def _summary(self, now_ns: int) -> dict[str, Any]:
         """For ``lvsctl status``."""
