@@ -73,6 +73,7 @@ class Balancing:
         self._settings = b""
         self._masters: frozenset[str] = frozenset()
         self._ready = False
+        self._configured = False  # before that a process has nothing to sum up
         self._stopping = False
         self._gone = False
         self._numbers = itertools.count(1)
@@ -259,7 +260,7 @@ class Balancing:
             self._tell(messages.Masters(self._masters))
             self._order_settings(now_ns)
         elif isinstance(message, messages.Heartbeat):
-            self._summary = message.summary
+            self._summary = message.summary if self._configured else {}
         elif isinstance(message, messages.Answer):
             _due, reply = self._questions.pop(message.number, (0, None))
             if reply is not None:
@@ -277,6 +278,7 @@ class Balancing:
             _log.warning("%s: %s", message.service, cause)
             self._record("drift", cause, message.service, {"number": message.number})
         elif isinstance(message, messages.Configured):
+            self._configured = True
             self._busy(now_ns)
             _log.info("%d virtual servers with %d real servers", message.virtual_servers, message.real_servers)
             for problem in message.problems:
@@ -311,8 +313,9 @@ class Balancing:
         self._gone = True
 
     def _lost(self) -> None:
-        """Nobody answers any more."""
-        self._ready = False
+        """Nobody answers any more, and what was said last is of the past."""
+        self._ready = self._configured = False
+        self._summary = {}
         waiting, self._questions = list(self._questions.values()), {}
         for _due, reply in waiting:
             reply(None)
