@@ -32,6 +32,11 @@ CHECK_UP_S = 6
 PROBE_INTERVAL_S = 0.01
 # keepalived waits a whole master down timer after its start, on two busy processors.
 SETTLED_S = 15.0
+# What timers, scheduling on two busy processors and one retried connection may add. Never early: 10 ms of clock.
+EARLY_S = 0.01
+LATE_S = 0.25
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Site:
@@ -80,6 +85,11 @@ def failures(attempts: Sequence[probe.Attempt]) -> list[str]:
         for attempt in attempts
         if attempt.answer is None
     ]
+
+
+def lengths(outages: Sequence[probe.Outage]) -> str:
+    """Outages for a line of figures."""
+    return ", ".join(f"{outage.length_s * 1000:.0f} ms ({outage.failed} failed)" for outage in outages) or "no outage"
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> float:

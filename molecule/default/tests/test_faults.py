@@ -14,10 +14,13 @@ from _lab import lab, probe, wire
 from _lab.plan import Guest
 from site_under_test import (
     ADDRESS,
+    BOOT_ID,
     CHECK_DOWN_S,
     CHECK_UP_S,
     CLIENT,
     DIRECTORS,
+    EARLY_S,
+    LATE_S,
     MASTER_DOWN_S,
     PROBE_INTERVAL_S,
     REAL_SERVERS,
@@ -26,16 +29,11 @@ from site_under_test import (
     VIP,
     Site,
     failures,
+    lengths,
     wait_until,
 )
 
 Host = Callable[[str], testinfra.host.Host]
-
-# What timers, scheduling on two busy processors and one retried connection may add. Never early: 10 ms of clock.
-EARLY_S = 0.01
-LATE_S = 0.25
-
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 @pytest.fixture(autouse=True)
@@ -73,26 +71,25 @@ def the_client_follows(site: Site, capture: wire.Capture, since_s: float) -> Non
 def without_daemon(host: Host) -> Iterator[testinfra.host.Host]:
     """lvs01, whose daemon may be stopped at the end of the test and runs afterwards."""
     yield host("lvs01")
-    host("lvs01").check_output("systemctl start keepalived")
+    host("lvs01").check_output("systemctl start lvs-agent")
 
 
 def test_stop_of_the_masters_daemon(
     site: Site, without_daemon: testinfra.host.Host, capture: wire.Capture
 ) -> None:
+    """The backup's skew time passes as with any engine, but the master serves until it hears the backup's advert."""
     with site.probe(6) as client:
         capture.wait_for(ADDRESS["lvs01"], time.time(), 3)
         stopped = time.time()
-        without_daemon.check_output("systemctl stop keepalived")
+        without_daemon.check_output("systemctl stop lvs-agent")
         first = capture.wait_for(ADDRESS["lvs02"], stopped, 5).time_s
         attempts = client.result()
     goodbye = [advert.time_s for advert in capture.adverts if advert.priority == 0]
     assert len(goodbye) == 1
     gap = first - goodbye[0]
-    outages = probe.outages(attempts)
-    print(f"measured: priority 0 to the next master {gap * 1000:.0f} ms, client {lengths(outages)}")
+    print(f"measured: priority 0 to the next master {gap * 1000:.0f} ms, client {lengths(probe.outages(attempts))}")
     assert SKEW_S["lvs02"] - EARLY_S <= gap <= SKEW_S["lvs02"] + LATE_S
-    assert len(outages) == 1
-    assert outages[0].length_s <= SKEW_S["lvs02"] + 2 * LATE_S
+    assert failures(attempts) == []
     assert site.holders() == ["lvs02"]
     the_client_follows(site, capture, stopped)
 
@@ -171,7 +168,3 @@ def test_reboot_of_a_real_server(site: Site, host: Host) -> None:
     assert failures(attempts) == []
     assert set(probe.answers(attempts)) == set(REAL_SERVERS)
     assert site.neighbour() == site.mac("lvs01")
-
-
-def lengths(outages: list[probe.Outage]) -> str:
-    return ", ".join(f"{outage.length_s * 1000:.0f} ms ({outage.failed} failed)" for outage in outages) or "no outage"

@@ -81,11 +81,15 @@ def test_director_keeps_to_itself(host: Host, director: str) -> None:
     assert machine.sysctl("net.ipv4.ip_forward") == 0
     for name in ("all", "default", "ens33"):
         assert machine.sysctl(f"net.ipv4.conf.{name}.send_redirects") == 0
-    service = machine.service("keepalived")
+    service = machine.service("lvs-agent")
     assert service.is_running
     assert service.is_enabled
-    checked = machine.run("keepalived -t -f /etc/keepalived/keepalived.conf")
-    assert (checked.rc, checked.stdout, checked.stderr) == (0, "", "")
+    assert not machine.service("keepalived").is_running
+    checked = machine.run("lvs-agent check --strict --local /etc/keepalived/keepalived.conf")
+    assert (checked.rc, checked.stderr) == (0, "")
+    status = json.loads(machine.check_output("lvsctl status --json"))
+    assert (status["healthy"], status["problems"]) == (True, [])
+    assert machine.check_output("lvsctl diff --json")
 
 
 def test_vrrp_is_let_in_from_the_other_director_only(host: Host, director: str) -> None:
