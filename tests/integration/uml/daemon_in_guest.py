@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import run_steps
+import run_steps  # type: ignore[import-not-found] # beside this file, in the guest
 from guest_daemon import Daemon, Servers, ip, ipvsadm, run, saved, wait_until
 
 from _lvs_agent.kernel.netns import inside
@@ -68,7 +68,7 @@ class World:
         wait_until(lambda: self.state() == "MASTER", 30, self.daemon.log.read_text())
 
     def status(self) -> dict[str, Any]:
-        return self.daemon.ask("status")[1]
+        return self.daemon.say("status")
 
     def state(self) -> str:
         instances = self.status().get("instances") or [{}]
@@ -78,7 +78,7 @@ class World:
         return saved("director")
 
     def virtual_server(self, port: int) -> dict[str, Any]:
-        found: list[dict[str, Any]] = self.daemon.ask("servers", f"{VIP}:{port}")[1]["virtual_servers"]
+        found: list[dict[str, Any]] = self.daemon.say("servers", service=f"{VIP}:{port}")["virtual_servers"]
         return found[0]
 
     def server(self, name: str, port: int = 80) -> dict[str, Any]:
@@ -102,14 +102,16 @@ class World:
         return seconds
 
     def transitions(self) -> int:
-        return len(self.daemon.ask("events", "--kind", "transition", "-n", "500")[1]["events"])
+        return len(self.daemon.say("events", kind="transition", number=500)["events"])
 
 
 def start(world: World) -> dict[str, Any]:
     world.start()
     wait_until(lambda: world.virtual_server(81)["sorry_in_use"], 20, "sorry server")
     wait_until(lambda: world.sync() == ["master"], 10, "sync daemon")
-    return {"table": world.table(), "sync": world.sync(), "told": world.told(), "status": world.status()}
+    events = [one["state"] for one in world.daemon.say("events", kind="quorum")["events"]]
+    found = {"events": events, "table": world.table(), "sync": world.sync()}
+    return {**found, "told": world.told(), "status": world.status()}
 
 
 def drain(world: World) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def death(world: World) -> dict[str, Any]:
     found["status"] = world.status()
     found["stopped"] = world.killed(signal.SIGSTOP)
     found["stopped: table"] = [table, world.table()]
-    found["causes"] = [one["cause"] for one in world.daemon.ask("events", "--kind", "process_died")[1]["events"]]
+    found["causes"] = [one["cause"] for one in world.daemon.say("events", kind="process_died")["events"]]
     found["transitions"] = [since, world.transitions()]
     return found
 
@@ -270,6 +272,7 @@ def main() -> None:
             found[step.__name__] = step(world)
         except (RuntimeError, KeyError, StopIteration, OSError) as error:
             found["failed"] = f"{step.__name__}: {type(error).__name__}: {error}"
+            world.daemon.kill()
             break
         found.setdefault("seconds", {})[step.__name__] = time.monotonic() - begin
     found["log"] = world.daemon.log.read_text()

@@ -111,6 +111,7 @@ def test_the_table(said: dict[str, Any]) -> None:
         *lines(82, "10.0.0.12:80 -m -w 1"),
     }
     assert found["told"] == ["10.0.0.11:81 down", "quorum up"]
+    assert found["events"] == ["quorum up"] * 3 + ["quorum down", "the sorry server serves"]
     assert found["sync"] == ["master"]
     summary = found["status"]["lvs_process"]
     assert (summary["virtual_servers"], summary["without_quorum"], summary["down"]) == (3, 1, 1)
