@@ -120,7 +120,7 @@ def test_one_that_was_killed_goes_on_at_once(directory: Directory) -> None:
 
 @pytest.mark.parametrize("why", ["long ago", "another boot", "in the future", "no plan"])
 def test_one_that_may_not_go_on_starts_like_any_other(directory: Directory, why: str) -> None:
-    directory.left({"long ago": 61, "in the future": -61}.get(why, 1), "b" if why == "another boot" else "")
+    directory.left({"long ago": 600, "in the future": -600}.get(why, 1), "b" if why == "another boot" else "")
     if why == "no plan":
         (directory.path / "in-force").unlink()
     start = directory.begin()
