@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# how long an example takes is the machine's business; tests/bench says what is slow
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -27,9 +27,9 @@ def load(path: Path) -> Any:
 
 
 def options_of(role: Path) -> dict[str, dict[str, Any]]:
-    """The options of the role's entry point ``main``."""
-    options: dict[str, dict[str, Any]] = load(role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    return options
+    """The options of all the role's entry points."""
+    points = load(role / "meta/argument_specs.yml")["argument_specs"]
+    return {name: option for point in points.values() for name, option in point["options"].items()}
 
 
 def defaults_of(role: Path) -> dict[str, Any]:
