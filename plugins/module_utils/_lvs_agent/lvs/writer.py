@@ -34,6 +34,7 @@ _PORTION = 1_000  # real servers read, or changes written, in one turn
 _PACE_NS = _PORTION * 1_000_000_000 // MOST_EACH_SECOND
 _FIRST_RETRY_NS, _LAST_RETRY_NS = 500_000_000, 30_000_000_000
 _TOLD_CHANGES = 20
+_MANY, _LATER = 20, 10  # with more services to be written than that, a round begins so many times later
 
 
 class Repaired(NamedTuple):
@@ -237,7 +238,7 @@ class Writer:
         if self._batch is not None:
             self._send(kernel, self._batch, now_ns)
             return now_ns
-        if self._known.listing is None or (not self._queue and now_ns >= self._round_ns + ROUND_NS):
+        if self._known.listing is None or (not self._queue and now_ns >= self._next_round_ns()):
             self._begin_round(kernel, desired, now_ns)
         read = self._read_portion(kernel, desired)
         if not self._queue and read:
@@ -249,8 +250,13 @@ class Writer:
         if self._batch is not None:
             self._send(kernel, self._batch, now_ns)
             return now_ns
-        due = now_ns + read * _PACE_NS // _PORTION if self._queue else self._round_ns + ROUND_NS
+        due = now_ns + read * _PACE_NS // _PORTION if self._queue else self._next_round_ns()
         return max(now_ns + 1, min([due, *(one.at_ns for one in self._retries.values())]))
+
+    def _next_round_ns(self) -> int:
+        """While much is to be written, less is read again: it would be read in full, as it has just been written."""
+        many = len(self._dirty) > len(self._retries) + _MANY
+        return self._round_ns + (_LATER if many else 1) * ROUND_NS
 
     def _opened(self) -> Kernel:
         if self._kernel is None:
