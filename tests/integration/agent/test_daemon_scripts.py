@@ -142,6 +142,8 @@ def test_a_crash_that_nobody_noticed_is_not_notified(director: Director) -> None
     os.kill(child, signal.SIGKILL)
     director.daemon.ended()
     director.start()
+    # its state is known before it is configured again: from the file of the one before
+    wait_until(lambda: len(director.daemon.causes("configured")) > before, "the configuration")
     assert "resumed VI, VJ" in director.daemon.causes("configured")[before]
     time.sleep(0.5)
     assert (director.now()[5:], director.read_fifo()) == ([], [])
