@@ -142,7 +142,7 @@ def installed(programs: Programs, copy: Path, path: str, more: str) -> str:
         # it checks a configuration, and then cannot run
         ("supervisor/supervisor.py", "raise RuntimeError('broken')", "RuntimeError: broken"),
         # its VRRP process dies at once
-        ("vrrp/process.py", "def run(channel):\n    raise RuntimeError('hurt')", "RuntimeError: hurt"),
+        ("vrrp/process.py", "def run(channel, *others):\n    raise RuntimeError('hurt')", "RuntimeError: hurt"),
     ],
 )
 def test_a_program_that_breaks_when_it_runs(

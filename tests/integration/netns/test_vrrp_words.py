@@ -291,6 +291,8 @@ def test_what_nobody_configures_any_more_goes_at_the_next_start(wire: Site, tmp_
         daemon.ended()
         assert len(wire.a.addresses("vrrp.51")) == 51
         assert vips(wire.a) == {"10.0.0.77"}
+        # else it would go on with that for a moment, and change over as a reload does
+        (daemon.directory / "in-force").unlink()
         daemon.file.write_text(words(vips="10.0.0.78/24"))
         daemon.start()
         daemon.wait_for(V="MASTER")
