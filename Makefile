@@ -90,10 +90,11 @@ sanity: ## ansible-test sanity over the built collection, without an ignore
 importer: ## what the registry would say of the built collection; a warning fails
 	$(PHASE) importer $(TEST) scripts/importer
 
-SCENARIOS := $(patsubst molecule/%/molecule.yml,molecule-%,$(wildcard molecule/*/molecule.yml))
-.PHONY: $(SCENARIOS)
-molecule: $(SCENARIOS) ## every scenario, in a lab of its own each; molecule-default is one, and so on
-$(SCENARIOS): $(COLLECTION)
+SCENARIOS := $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
+SCENARIO  ?= $(SCENARIOS)
+.PHONY: molecule $(SCENARIOS:%=molecule-%)
+molecule: $(SCENARIO:%=molecule-%) ## every scenario, in a lab of its own each; only one with SCENARIO=
+$(SCENARIOS:%=molecule-%): $(COLLECTION)
 	$(PHASE) $@ $(TEST) scripts/scenario $(@:molecule-%=%)
 
 # pytest tells its own time, and its closing line is to be the last
