@@ -236,8 +236,10 @@ WRONG = [
             f"virtual_server_group G {{\n 192.0.2.1-3 80\n}}\nvirtual_server group G {{\n {SERVER}}}\n"
             f"virtual_server 192.0.2.3 80 {{\n {SERVER}}}\n"
         ),
-        "virtual_server[192.0.2.3:80]: virtual service tcp 192.0.2.3:80 is in TCP group G and in TCP 192.0.2.3:80; "
-        "write it once",
+        (
+            "virtual_server[192.0.2.3:80]: virtual service tcp 192.0.2.3:80 is in TCP group G and in TCP 192.0.2.3:80; "
+            "write it once"
+        ),
     ),
     (
         f"virtual_server_group G {{\n 2001:db8::1 80\n}}\nvirtual_server group G {{\n {SERVER}}}\n",
