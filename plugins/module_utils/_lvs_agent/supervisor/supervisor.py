@@ -93,15 +93,15 @@ class Supervisor:
         self._started_ns = clock()
         inherited = start.inherited
         self._start = start
-        self.lock = self._lock = start.lock
-        self.loop = self._loop = Loop(clock)
+        self.lock = start.lock
+        self.loop = Loop(clock)
         self._notify = sd_notify.from_environment(environment, os.getpid())
         self._file = start.file
         self._saved = start.saved
         # the last result of everything that is tracked, the daemon before us knew it first
         self._last = {(one.kind, one.name): one for one in self._saved.results} if self._saved else {}
         self._journal = Journal(Events(options.history_dir))
-        self._keeper = VrrpKeeper(self._loop, entry, self._file, self, adverts=start.adverts, keep=[self._lock])
+        self._keeper = VrrpKeeper(self.loop, entry, self._file, self, adverts=start.adverts, keep=[self.lock])
         if self._saved is not None:
             self._keeper.told.update(self._saved.told)
         self.operator = Operator(
@@ -117,7 +117,7 @@ class Supervisor:
         self._exchange = Exchange(
             self._parts,
             environment,
-            self._lock,
+            self.lock,
             children=self._children,
             last_words=self._last_words,
             restore=self._restore,
@@ -126,7 +126,7 @@ class Supervisor:
         self._reload = Reloads(
             options.file,
             options.config_id,
-            self._loop,
+            self.loop,
             done=self._was_read,
             upgrade_now=lambda failed: self._exchange.begin(clock(), failed),
             clock=clock,
@@ -157,7 +157,7 @@ class Supervisor:
         try:
             self._begin(signals)
             while self._status is None:
-                self._loop.turn()
+                self.loop.turn()
             return self._status
         finally:
             self._close(signals)
@@ -169,7 +169,7 @@ class Supervisor:
         sources: list[Source] = [signals, self._keeper, self._control, *self.operator.sources(), self._notify]
         sources += [self._exchange, self._ending]
         for source in [*sources, *(one for part in self._parts for one in part.sources())]:
-            self._loop.add(source)
+            self.loop.add(source)
         # what lives now stays: a collection would write to all of it, and so unshare it from the children
         gc.collect()
         gc.freeze()
@@ -213,9 +213,9 @@ class Supervisor:
         signals.close()
         self._journal.events.close()
         self._notify.close()
-        self._loop.close()
+        self.loop.close()
         os.close(self._start.adverts)
-        os.close(self._lock)
+        os.close(self.lock)
         if self._options.pid_file:
             with contextlib.suppress(OSError):
                 os.unlink(self._options.pid_file)
