@@ -16,6 +16,8 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from _lab import xstate
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEBIAN_PYTHON = "/usr/bin/python3"
 BOOT_SECONDS = 60
@@ -73,7 +75,7 @@ def run(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "HOME": str(directory)},
+            env={**os.environ, "HOME": str(directory), **xstate.environment()},
         )
         try:
             guest.wait(seconds)

@@ -26,13 +26,16 @@ TOOLS = {
     "sysctl": "procps",
     "tcpdump": "tcpdump",
 }
+#: what a processor with AMX needs besides (xstate.py)
+AMX_TOOLS = {"gcc": "gcc"}
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def missing_packages() -> list[str]:
-    """Debian packages to install before a lab can run, sorted."""
-    return sorted({package for tool, package in TOOLS.items() if shutil.which(tool, path=_PATH) is None})
+def missing_packages(amx: bool) -> list[str]:
+    """Debian packages to install before a lab can run, sorted. ``amx``: on a processor that has it."""
+    tools = {**TOOLS, **AMX_TOOLS} if amx else TOOLS
+    return sorted({package for tool, package in tools.items() if shutil.which(tool, path=_PATH) is None})
 
 
 def run(argv: Sequence[str], stdin: str = "", check: bool = True) -> str:
@@ -47,7 +50,7 @@ def run(argv: Sequence[str], stdin: str = "", check: bool = True) -> str:
             env={"PATH": _PATH, "LC_ALL": "C", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
         )
     except FileNotFoundError:
-        package = TOOLS.get(argv[0], argv[0])
+        package = {**TOOLS, **AMX_TOOLS}.get(argv[0], argv[0])
         raise LabError(f"{argv[0]} is not installed: apt-get install {package}") from None
     if check and process.returncode != 0:
         words = (process.stderr.strip() or process.stdout.strip()).splitlines()[-8:]

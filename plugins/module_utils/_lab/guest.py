@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Callable
 
-from . import network
+from . import network, xstate
 from .errors import LabError
 from .plan import Guest, Plan
 
@@ -120,7 +120,12 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
             stderr=console,
             check=False,
             cwd=place,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(place), "TMPDIR": _memory_dir(plan, place)},
+            env={
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME": str(place),
+                "TMPDIR": _memory_dir(plan, place),
+                **xstate.environment(),
+            },
         )
     deadline = time.monotonic() + _START_TIMEOUT_S
     while pid_of(directory, guest) is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from . import guest as guests
-from . import network, seed, ssh
+from . import network, seed, ssh, xstate
 from .commands import missing_packages
 from .errors import LabError
 from .paths import lab_dir, labs_dir
@@ -48,7 +48,7 @@ def check_machine() -> None:
         raise LabError("the lab needs root (network namespaces and taps): run it as root or with sudo")
     if platform.machine() != "x86_64":
         raise LabError(f"the lab needs an x86-64 machine: Debian builds User Mode Linux for no {platform.machine()}")
-    packages = missing_packages()
+    packages = missing_packages(xstate.needed())
     if packages:
         raise LabError(f"the lab needs packages that are not installed: apt-get install {' '.join(packages)}")
     if not os.path.exists("/dev/net/tun"):

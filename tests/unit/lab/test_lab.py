@@ -73,7 +73,7 @@ def fit_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     exists = os.path.exists
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(lab, "missing_packages", list)
+    monkeypatch.setattr(lab, "missing_packages", lambda amx: [])
     monkeypatch.setattr(os.path, "exists", lambda path: path == "/dev/net/tun" or exists(path))
 
 
@@ -93,7 +93,7 @@ class TestCheckMachine:
             lab.check_machine()
 
     def test_missing_packages(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(lab, "missing_packages", lambda: ["ethtool", "user-mode-linux"])
+        monkeypatch.setattr(lab, "missing_packages", lambda amx: ["ethtool", "user-mode-linux"])
         with pytest.raises(LabError, match="apt-get install ethtool user-mode-linux"):
             lab.check_machine()
 
@@ -108,16 +108,20 @@ class TestCommands:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(commands, "_PATH", str(tmp_path))
-        assert commands.missing_packages() == sorted(set(commands.TOOLS.values()))
+        assert commands.missing_packages(amx=False) == sorted(set(commands.TOOLS.values()))
         for tool in sorted(set(commands.TOOLS) - {"bridge"}):
             (tmp_path / tool).touch(mode=0o755)
-        assert commands.missing_packages() == ["iproute2"]
+        assert commands.missing_packages(amx=False) == ["iproute2"]
         (tmp_path / "bridge").touch(mode=0o755)
-        assert commands.missing_packages() == []
+        assert commands.missing_packages(amx=False) == []
+        assert commands.missing_packages(amx=True) == ["gcc"]
 
-    def test_the_make_targets_install_all_of_them(self) -> None:
-        listed = (Path(__file__).parents[3] / "requirements/debian-lab.txt").read_text(encoding="utf-8")
-        assert set(commands.TOOLS.values()) <= set(re.findall(r"^[a-z0-9-]+", listed, re.MULTILINE))
+    @pytest.mark.parametrize(
+        "file, tools", [("debian-lab.txt", commands.TOOLS), ("debian-lab-amx.txt", commands.AMX_TOOLS)]
+    )
+    def test_the_make_targets_install_all_of_them(self, file: str, tools: dict[str, str]) -> None:
+        listed = (Path(__file__).parents[3] / "requirements" / file).read_text(encoding="utf-8")
+        assert set(tools.values()) <= set(re.findall(r"^[a-z0-9-]+", listed, re.MULTILINE))
 
     def test_a_tool_that_fails_is_quoted(self) -> None:
         with pytest.raises(LabError, match=r"^ls /nowhere ended with 2:\n  ls: .*/nowhere.*No such file"):
