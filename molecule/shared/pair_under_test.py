@@ -111,16 +111,6 @@ def longest_silence(adverts: Sequence[wire.Advert], director: str, since_s: floa
     return max(later - earlier for earlier, later in zip(times[first:], times[first + 1 :]))
 
 
-def announced(site: Site, capture: wire.Capture, since_s: float) -> float:
-    """When lvs01 first said after `since_s` that the VIP is at its MAC."""
-    mac = site.mac("lvs01")
-    return next(
-        claim.time_s
-        for claim in capture.claims
-        if claim.gratuitous and (claim.address, claim.mac) == (VIP, mac) and claim.time_s >= since_s
-    )
-
-
 @contextmanager
 def addresses_watched(site: Site, director: str) -> Iterator[list[str]]:
     """Each change of an address on the director, as `ip monitor` told it, when the block is over."""

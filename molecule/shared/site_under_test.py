@@ -72,19 +72,41 @@ class Site:
         """MACs that said on the wire that they are the VIP's."""
         return {claim.mac for claim in capture.claims if claim.address == VIP}
 
+    def announced(self, capture: wire.Capture, director: str, since_s: float) -> float:
+        """When the director first said after `since_s`, unasked, that the VIP is at its MAC (Unix time)."""
+        mac = self.mac(director)
+        return next(
+            claim.time_s
+            for claim in capture.claims
+            if claim.gratuitous and (claim.address, claim.mac) == (VIP, mac) and claim.time_s >= since_s
+        )
+
     def pool(self, director: str) -> set[str]:
         """Real servers in the director's IPVS table with a weight, as ipvsadm says."""
         words = [line.split() for line in self.run(director, "ipvsadm", "-Sn").splitlines() if line.startswith("-a")]
         return {line[line.index("-r") + 1].rpartition(":")[0] for line in words if line[line.index("-w") + 1] != "0"}
 
 
-def failures(attempts: Sequence[probe.Attempt]) -> list[str]:
-    """The attempts without an answer, each with its moment, its error and how long it took."""
+def failures(attempts: Sequence[probe.Attempt], *, moved_s: float | None = None) -> list[str]:
+    """The attempts without an answer, each with its moment, its error and how long it took.
+
+    One that is cut off by the VIP's move, announced at `moved_s` (Unix time), is none of them.
+    """
     return [
         f"at {attempt.start_s - attempts[0].start_s:.3f} s: {attempt.error} after {attempt.took_s * 1000:.0f} ms"
         for attempt in attempts
-        if attempt.answer is None
+        if attempt.answer is None and not (moved_s and _cut_off(attempt, moved_s))
     ]
+
+
+def _cut_off(attempt: probe.Attempt, moved_s: float) -> bool:
+    """Whether the attempt had its connection through one director when its packets went to the other.
+
+    That one knows of no such connection and resets it: ECONNRESET, where a port that nobody serves is ECONNREFUSED.
+    Only `lvs_sync_daemon` tells one director of the other's connections, and this site has none.
+    """
+    end_s = attempt.start_s + attempt.took_s
+    return attempt.error == "ECONNRESET" and attempt.start_s - EARLY_S <= moved_s and end_s >= moved_s - EARLY_S
 
 
 def lengths(outages: Sequence[probe.Outage]) -> str:

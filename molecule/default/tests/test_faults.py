@@ -89,7 +89,7 @@ def test_stop_of_the_masters_daemon(
     gap = first - goodbye[0]
     print(f"measured: priority 0 to the next master {gap * 1000:.0f} ms, client {lengths(probe.outages(attempts))}")
     assert SKEW_S["lvs02"] - EARLY_S <= gap <= SKEW_S["lvs02"] + LATE_S
-    assert failures(attempts) == []
+    assert failures(attempts, moved_s=site.announced(capture, "lvs02", stopped)) == []
     assert site.holders() == ["lvs02"]
     the_client_follows(site, capture, stopped)
 

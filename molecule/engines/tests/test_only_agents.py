@@ -19,7 +19,7 @@ from _lab import guest, probe, wire
 from _lab.paths import lab_dir
 from _lvs_agent.version import VERSION
 from as_a_user import CHECKOUT
-from pair_under_test import PAIRS, Pair, addresses_watched, announced, longest_silence
+from pair_under_test import PAIRS, Pair, addresses_watched, longest_silence
 from site_under_test import (
     ADDRESS,
     ADVERT_INT_S,
@@ -83,14 +83,15 @@ def test_the_masters_nic_goes_and_comes_back(site: Site, pair: Pair, capture: wi
         back = client.finish()
     outages = probe.outages(away)
     print(f"measured: last advert to the next master {(first - before) * 1000:.0f} ms, client {lengths(outages)}")
-    unannounced = announced(site, capture, came) - came
+    moved_back = site.announced(capture, "lvs01", came)
+    unannounced = moved_back - came
     print(f"measured: return of the master, announced {unannounced * 1000:.0f} ms after its advert, "
           f"client {lengths(probe.outages(back))}")
     assert broken["state"] == "FAULT"
     assert any("ens33" in fault for fault in broken["faults"]), broken["faults"]
     assert len(outages) == 1
     # The other one lets go when it hears the advert, which the announcement follows.
-    assert len(failures(back)) <= unannounced / PROBE_INTERVAL_S + 1
+    assert len(failures(back, moved_s=moved_back)) <= unannounced / PROBE_INTERVAL_S + 1
 
 
 def test_a_frozen_master_goes_on(site: Site, pair: Pair, capture: wire.Capture) -> None:
@@ -130,4 +131,4 @@ def test_reboot_of_the_master(site: Site, pair: Pair, capture: wire.Capture) -> 
         attempts = client.finish()
     took = wait_until(lambda: site.run("lvs01", "cat", BOOT_ID) != boot, 60, "lvs01 has rebooted")
     print(f"measured: client {lengths(probe.outages(attempts))}; lvs01 answers {took:.0f} s later")
-    assert failures(attempts) == []
+    assert failures(attempts, moved_s=site.announced(capture, "lvs02", rebooted)) == []

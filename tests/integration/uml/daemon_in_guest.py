@@ -109,6 +109,8 @@ def start(world: World) -> dict[str, Any]:
     world.start()
     wait_until(lambda: world.virtual_server(81)["sorry_in_use"], 20, "sorry server")
     wait_until(lambda: world.sync() == ["master"], 10, "sync daemon")
+    # scripts run beside the table, and one may end after what it tells of is there
+    wait_until(lambda: len(world.told()) == 2, 10, "what the scripts were told")
     events = [one["state"] for one in world.daemon.say("events", kind="quorum")["events"]]
     found = {"events": events, "table": world.table(), "sync": world.sync()}
     return {**found, "told": world.told(), "status": world.status()}
@@ -184,6 +186,7 @@ def reload(world: World) -> dict[str, Any]:
     found["table"] = [before, world.table()]
     found["after"] = daemon.ask("diff")
     found["servers"] = [world.virtual_server(80), world.virtual_server(81)]
+    wait_until(lambda: len(world.told()) > len(told), 10, "what the scripts were told")
     time.sleep(1)
     found["told"] = [told, world.told()]
     return found
