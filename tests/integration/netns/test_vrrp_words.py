@@ -171,6 +171,63 @@ def test_static_things_are_as_keepalived_has_them(wire: Site, start: Start, tmp_
     assert both(wire, "after a stop") == {"addresses": [], "routes": [], "rules": []}
 
 
+IPV6 = """
+static_ipaddress {{
+ 2001:db8:{number}::1 dev eth0
+ 2001:db8:{number}::2/64 dev eth0
+}}
+vrrp_instance V{number} {{
+ interface eth0
+ virtual_router_id 6{number}
+ priority 100
+ version 3
+ advert_int 0.2
+ virtual_ipaddress {{
+ fe80::{number}:1/64
+ 2001:db8:{number}::3
+ 2001:db8:{number}::4/128 preferred_lft forever
+ 2001:db8:{number}::5/64
+ 2001:db8:{number}::6/64 preferred_lft 0
+ }}
+}}
+"""
+
+
+def test_ipv6_addresses_are_as_keepalived_has_them(wire: Site, start: Start, tmp_path: Path) -> None:
+    """An address of its own prefix is deprecated, or the kernel would send health checks from it."""
+
+    def shown_of(host: Host, number: int) -> set[tuple[str, int, str, bool, bool]]:
+        (link,) = host.ip("address", "show", "dev", "eth0")
+        return {
+            (
+                one["local"].replace(f":{number}:", ":N:"),
+                one["prefixlen"],
+                one["scope"],
+                one.get("deprecated", False),
+                one.get("nodad", False),
+            )
+            for one in link["addr_info"]
+            if one["family"] == "inet6" and f":{number}:" in one["local"]
+        }
+
+    theirs = tmp_path / "b.conf"
+    theirs.write_text(IPV6.format(number=2))
+    keepalived = Keepalived(wire.b, theirs)
+    try:
+        a = start(IPV6.format(number=1))
+        master(a)
+        wait_until(
+            lambda: shown_of(wire.a, 1) == shown_of(wire.b, 2) and len(shown_of(wire.a, 1)) == 7,
+            "the same addresses",
+            lambda: f"ours {sorted(shown_of(wire.a, 1))}\nkeepalived's {sorted(shown_of(wire.b, 2))}",
+            10,
+        )
+        assert {one[0] for one in shown_of(wire.a, 1) if one[3]} == {f"2001:db8:N::{last}" for last in (1, 3, 6)}
+        assert a.stop() == 0
+    finally:
+        keepalived.stop()
+
+
 def test_static_things_stay_over_a_crash(wire: Site, start: Start) -> None:
     a = start(STATIC.format(number=1, more=""))
     master(a)

@@ -1,6 +1,6 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs in the guest of test_via_vip.py: PYTHON via_vip_in_guest.py.
+"""Runs in the guest of test_via_vip.py: PYTHON via_vip_in_guest.py 4|6, with addresses of that family.
 
 The guest is a director with the whole daemon; two real servers are network namespaces with the VIP on lo, by DR. Prints
 a JSON object: step -> what `lvsctl servers` says of each server's two checks, and what the kernel has.
@@ -19,12 +19,18 @@ from typing import Any
 
 from _lvs_agent.control import client
 
-VIP = "10.0.0.100"
+FAMILY = int(sys.argv[1])
+NET, WHOLE = ("10.0.0.", 24) if FAMILY == 4 else ("2001:db8::", 64)
+ACCEPTS = "1" if FAMILY == 4 else "0"
+# as a director has its VIP: no source of its own packets (RFC 6724), which the longer prefix would make it
+UNPREFERRED = "" if FAMILY == 4 else "preferred_lft 0"
+VIP, ALONE = f"{NET}100", 32 if FAMILY == 4 else 128
 SERVERS = (2, 3)
 DIRECTORY = Path("/run/agent")
 SERVER = """
-import socket
-listening = socket.create_server(("", 80))
+import socket, sys
+family = socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET
+listening = socket.create_server(("", 80), family=family)
 while True:
     listening.accept()[0].close()
 """
@@ -39,7 +45,7 @@ virtual_server {vip} 80 {{
  delay_before_retry 0.2
 {servers}}}
 """
-REAL = """ real_server 10.0.0.{number} 80 {{
+REAL = """ real_server {net}{number} 80 {{
   inhibit_on_failure
   TCP_CHECK {{
   }}
@@ -57,7 +63,7 @@ def run(line: str) -> str:
 
 
 def configure(via: str = "   @lvs_agent check_via_vip\n") -> None:
-    servers = "".join(REAL.format(number=number, via=via) for number in SERVERS)
+    servers = "".join(REAL.format(net=NET, number=number, via=via) for number in SERVERS)
     (DIRECTORY / "keepalived.conf").write_text(SERVICE.format(vip=VIP, servers=servers))
 
 
@@ -85,11 +91,16 @@ def when(condition: Callable[[dict[str, list[Any]]], bool]) -> dict[str, Any]:
 
 
 def all_up(found: dict[str, list[Any]]) -> bool:
-    return set(found) == {"10.0.0.2:80", "10.0.0.3:80"} and all(one == [True, True] for one in found.values())
+    return set(found) == {name(2), name(3)} and all(one == [True, True] for one in found.values())
+
+
+def name(number: int) -> str:
+    """Of a real server, as the daemon says it."""
+    return f"{NET}{number}:80" if FAMILY == 4 else f"[{NET}{number}]:80"
 
 
 def vip_of(number: int, verb: str) -> None:
-    run(f"ip -n r{number} address {verb} {VIP}/32 dev lo")
+    run(f"ip -n r{number} address {verb} {VIP}/{ALONE} dev lo")
 
 
 def site() -> list[subprocess.Popen[bytes]]:
@@ -97,7 +108,8 @@ def site() -> list[subprocess.Popen[bytes]]:
     programs = []
     run("ip link add eth0 type bridge")
     run("ip link set eth0 up")
-    run("ip address add 10.0.0.1/24 dev eth0")
+    run("sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
+    run(f"ip address add {NET}1/{WHOLE} dev eth0")
     for number in SERVERS:
         run(f"ip netns add r{number}")
         run(f"ip link add p{number} type veth peer name eth0 netns r{number}")
@@ -105,9 +117,10 @@ def site() -> list[subprocess.Popen[bytes]]:
         for name in ("lo", "eth0"):
             run(f"ip -n r{number} link set {name} up")
         run(f"ip netns exec r{number} sysctl -q -w net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2")
-        run(f"ip -n r{number} address add 10.0.0.{number}/24 dev eth0")
+        run(f"ip netns exec r{number} sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0")
+        run(f"ip -n r{number} address add {NET}{number}/{WHOLE} dev eth0")
         vip_of(number, "add")
-        words = ["ip", "netns", "exec", f"r{number}", sys.executable, "-c", SERVER]
+        words = ["ip", "netns", "exec", f"r{number}", sys.executable, "-c", SERVER, str(FAMILY)]
         programs.append(subprocess.Popen(words))
     return programs
 
@@ -122,7 +135,7 @@ def start() -> subprocess.Popen[bytes]:
 def without() -> dict[str, Any]:
     """Once nothing is left of such checks, or after 20 s."""
     end = time.monotonic() + 20
-    while (accept_local() == "1" or "FWM" in run("ipvsadm -Ln")) and time.monotonic() < end:
+    while (accept_local() != "0" or "FWM" in run("ipvsadm -Ln")) and time.monotonic() < end:
         time.sleep(0.1)
     return {"accept_local": accept_local(), "table": sorted(run("ipvsadm -Sn").splitlines())}
 
@@ -136,25 +149,25 @@ def main() -> None:
     found["backup"] = when(all_up)
     found["table"] = sorted(run("ipvsadm -Sn").splitlines())
     vip_of(2, "delete")
-    found["backup, lost"] = when(lambda now: now["10.0.0.2:80"] == [True, False])
+    found["backup, lost"] = when(lambda now: now[name(2)] == [True, False])
     vip_of(2, "add")
     when(all_up)
     for strict in (0, 1):
         run(f"sysctl -q -w net.ipv4.conf.eth0.rp_filter={strict}")
-        run(f"ip address add {VIP}/32 dev eth0")
+        run(f"ip address add {VIP}/{ALONE} dev eth0 {UNPREFERRED}")
         found[f"master {strict}"] = when(all_up)
         vip_of(3, "delete")
-        found[f"master {strict}, lost"] = when(lambda now: now["10.0.0.3:80"] == [True, False])
+        found[f"master {strict}, lost"] = when(lambda now: now[name(3)] == [True, False])
         vip_of(3, "add")
         found[f"master {strict}, again"] = when(all_up)
-        run(f"ip address delete {VIP}/32 dev eth0")
+        run(f"ip address delete {VIP}/{ALONE} dev eth0")
     # a reload without such checks takes all of it back
     configure("")
     daemon.send_signal(signal.SIGHUP)
     found["without"] = without()
     configure()
     daemon.send_signal(signal.SIGHUP)
-    found["with"] = when(lambda now: all_up(now) and accept_local() == "1")
+    found["with"] = when(lambda now: all_up(now) and accept_local() == ACCEPTS)
     # after a crash the next one knows what was set
     pid = client.ask(str(DIRECTORY / "control.sock"), "status", {}, 10)["pid"]
     found["killed"] = {"pid": pid == daemon.pid}
@@ -166,7 +179,7 @@ def main() -> None:
     found["killed"].update(without())
     configure()
     daemon.send_signal(signal.SIGHUP)
-    when(lambda now: all_up(now) and accept_local() == "1")
+    when(lambda now: all_up(now) and accept_local() == ACCEPTS)
     daemon.terminate()
     daemon.wait(20)
     found["stopped"] = accept_local()

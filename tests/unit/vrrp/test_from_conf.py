@@ -135,6 +135,12 @@ def test_ipv6() -> None:
     assert found.instance.addresses == (packed("fe80::100"), packed("2001:db8::1"))
 
 
+def test_an_ipv6_address_alone_in_its_prefix_is_deprecated() -> None:
+    found = only(vips="fe80::1\n 2001:db8::1\n 2001:db8::2/64\n 2001:db8::3/128 preferred_lft forever")
+    assert [one.preferred_lft for one in found.vips] == [0, 0, None, None]
+    assert [one.preferred_lft for one in only(vips="10.0.0.100").vips] == [None]
+
+
 def test_addresses() -> None:
     found = only(
         "virtual_ipaddress_excluded {\n 2001:db8::9/64 home\n 10.0.9.9\n}",

@@ -36,6 +36,10 @@ def holding(words: list[str], interface: str, *, vmac: bool) -> Holding:
     """
     at, prefixlen = address.interface(words[0])
     found: dict[str, Any] = {"on_vmac": vmac}
+    if at.version == 6 and prefixlen == at.max_prefixlen:
+        # deprecated, as keepalived has it: the longest prefix would make it the source of this host's own packets
+        # (RFC 6724 section 5, rules 3 and 8), of health checks first of all
+        found["preferred_lft"] = 0
     rest = words[1:]
     while rest:
         option = rest.pop(0)
