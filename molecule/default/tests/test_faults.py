@@ -12,6 +12,7 @@ import testinfra
 
 from _lab import lab, probe, wire
 from _lab.plan import Guest
+from as_a_user import INVENTORY, run
 from site_under_test import (
     ADDRESS,
     BOOT_ID,
@@ -92,6 +93,48 @@ def test_stop_of_the_masters_daemon(
     assert failures(attempts, moved_s=site.announced(capture, "lvs02", stopped)) == []
     assert site.holders() == ["lvs02"]
     the_client_follows(site, capture, stopped)
+
+
+def control(*words: str) -> bool:
+    """Run `director_control` on lvs01 as a user does; whether it says that it changed something."""
+    done = run("ansible", INVENTORY, "lvs01", "-m", "linuxha.lvs.director_control", "-a", *words)
+    assert done.returncode == 0, done.stdout
+    return "lvs01 | CHANGED" in done.stdout
+
+
+@pytest.fixture
+def released() -> Iterator[None]:
+    """lvs01 takes the VIP back at the end, whatever became of the test."""
+    yield
+    control("state=released")
+
+
+def test_hand_over_on_request(site: Site, released: None, capture: wire.Capture) -> None:
+    """The module gives the VIP away while lvs01 is in good health, and nobody takes it back until it is released."""
+    with site.probe(120) as client:
+        capture.wait_for(ADDRESS["lvs01"], time.time(), 3)
+        assert control("state=handed_over", "--check")
+        assert site.holders() == ["lvs01"]
+        asked = time.time()
+        assert control("state=handed_over")
+        first = capture.wait_for(ADDRESS["lvs02"], asked, 5).time_s
+        assert site.holders() == ["lvs02"]
+        assert not control("state=handed_over")
+        capture.wait_for(ADDRESS["lvs02"], first + MASTER_DOWN_S["lvs01"], 10)
+        assert {advert.source for advert in capture.adverts if advert.time_s > first} == {ADDRESS["lvs02"]}
+        back = time.time()
+        assert control("state=released")
+        returned = capture.wait_for(ADDRESS["lvs01"], back, 10).time_s
+        wait_until(lambda: site.holders() == ["lvs01"], 5, "lvs01 took the VIP back")
+        attempts = client.finish()
+    (goodbye,) = [advert.time_s for advert in capture.adverts if advert.priority == 0]
+    away = [attempt for attempt in attempts if attempt.start_s < back]
+    home = [attempt for attempt in attempts if attempt.start_s >= back]
+    print(f"measured: hand-over on request, priority 0 to the next master {(first - goodbye) * 1000:.0f} ms, "
+          f"client {lengths(probe.outages(away))}; return, client {lengths(probe.outages(home))}")  # fmt: skip
+    assert SKEW_S["lvs02"] - EARLY_S <= first - goodbye <= SKEW_S["lvs02"] + LATE_S
+    assert failures(away, moved_s=site.announced(capture, "lvs02", asked)) == []
+    assert failures(home, moved_s=site.announced(capture, "lvs01", returned)) == []
 
 
 @pytest.fixture
