@@ -1,7 +1,7 @@
 # Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make demo`: from nothing to a site that survives the crash of its master, with the figures measured."""
+"""`make demo`: from nothing to a site that outlives a dead real server and the crash of its master, measured."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from .playbook import Run, play
 PROBE_S = 9.0
 CRASH_AFTER_S = 2.0
 _RETURN_TIMEOUT_S = 30.0
+_TAKEN_OUT_TIMEOUT_S = 90.0
 
 
 class Service(NamedTuple):
@@ -30,6 +31,16 @@ class Service(NamedTuple):
 
     address: str
     port: int
+
+
+class Death(NamedTuple):
+    """What the death of a real server cost: `seconds` until it was taken out, the client's attempts until then, and
+    who answered how often afterwards."""
+
+    server: str
+    seconds: float
+    attempts: list[probe.Attempt]
+    afterwards: list[probe.Attempt]
 
 
 class Failover(NamedTuple):
@@ -98,6 +109,11 @@ def demo(site: str, name: str, as_json: bool) -> int:
     tell.phase(f"asking {service.address}:{service.port} from {client} for two seconds")
     with remote.Probe(plan, client, service.address, service.port, 2.0) as client_probe:
         calm = client_probe.result()
+    server = _real_server(plan, master, service)
+    tell.phase(f"cutting the power of {server}, a real server")
+    death = kill_server(plan, client, service, master, server)
+    tell(f"{master} took it out after {death.seconds:.1f} s")
+    lab.boot(plan, plan.guest(server), tell)
     tell.phase(f"cutting the power of {master}, which holds {service.address}")
     failover = crash_master(plan, client, service, master, directors)
     picture = log.with_suffix(".svg")
@@ -110,11 +126,48 @@ def demo(site: str, name: str, as_json: bool) -> int:
     lab.boot(plan, plan.guest(master), tell)
     holder = _wait_for_master(plan, directors, prefer=master)
     facts = _facts(
-        site=site, engine=engine, service=service, holder=holder, calm=calm, failover=failover,
-        booted=booted, first=first, second=second, seconds=tell.seconds,
+        site=site, engine=engine, service=service, holder=holder, calm=calm, death=death,
+        failover=failover, booted=booted, first=first, second=second, seconds=tell.seconds,
     )  # fmt: skip
     sys.stdout.write(json.dumps(facts, indent=1) + "\n" if as_json else _summary(facts, table, plan))
     return 0
+
+
+def kill_server(plan: Plan, client: str, service: Service, master: str, server: str) -> Death:
+    """Crash a real server while `client` asks the VIP; measure until the master's table no longer has it."""
+    with remote.Probe(plan, client, service.address, service.port, 2 * _TAKEN_OUT_TIMEOUT_S) as client_probe:
+        lab.crash(plan, plan.guest(server))
+        crashed = time.monotonic()
+        while server in _pool(plan, master, service):
+            if time.monotonic() > crashed + _TAKEN_OUT_TIMEOUT_S:
+                raise LabError(f"{master} still has {server}, dead for {_TAKEN_OUT_TIMEOUT_S:.0f} s, in its IPVS table")
+            time.sleep(0.1)
+        seconds = time.monotonic() - crashed
+        attempts = client_probe.finish()
+    with remote.Probe(plan, client, service.address, service.port, 1.0) as client_probe:
+        return Death(server, seconds, attempts, client_probe.result())
+
+
+def _pool(plan: Plan, director: str, service: Service) -> list[str]:
+    """The hosts that serve, as the director's IPVS table has them: those with a weight."""
+    hosts = {text.partition("/")[0]: guest.name for guest in plan.guests for nic in guest.host.nics
+             for text in nic.addresses}  # fmt: skip
+    found = []
+    for line in remote.output(plan, director, "ipvsadm", "-Sn").splitlines():
+        words = line.split()
+        if words[:2] == ["-a", "-t"] and words[2].rpartition(":")[0].strip("[]") == service.address:
+            server = words[words.index("-r") + 1].rpartition(":")[0].strip("[]")
+            if words[words.index("-w") + 1] != "0" and server in hosts:
+                found.append(hosts[server])
+    return found
+
+
+def _real_server(plan: Plan, director: str, service: Service) -> str:
+    """One that another one can stand in for."""
+    pool = _pool(plan, director, service)
+    if len(pool) < 2:
+        raise LabError(f"{director} has {len(pool)} real servers for {service.address} that serve; two are needed")
+    return pool[0]
 
 
 def crash_master(plan: Plan, client: str, service: Service, master: str, directors: Sequence[str]) -> Failover:
@@ -206,8 +259,8 @@ def _address(plan: Plan, host: str) -> str:
 
 
 def _facts(
-    *, site: str, engine: str, service: Service, holder: str, calm: list[probe.Attempt], failover: Failover,
-    booted: Run, first: Run, second: Run, seconds: float,
+    *, site: str, engine: str, service: Service, holder: str, calm: list[probe.Attempt], death: Death,
+    failover: Failover, booted: Run, first: Run, second: Run, seconds: float,
 ) -> dict[str, Any]:  # fmt: skip
     return {
         "site": site,
@@ -215,12 +268,18 @@ def _facts(
         "vip": f"{service.address}:{service.port}",
         "master": holder,
         "requests_per_server": probe.answers(calm),
+        "dead_server": death.server,
+        "dead_server_out_s": round(death.seconds, 1),
+        "dead_server_client_attempts": len(death.attempts),
+        "dead_server_client_failed": _failed(death.attempts),
+        "requests_per_server_afterwards": probe.answers(death.afterwards),
+        "failed_afterwards": _failed(death.afterwards),
         "crashed": failover.crashed,
         "took_over": failover.new_master,
         "silence_on_the_wire_ms": round(failover.silence_s * 1000),
         "client_outages_ms": [round(outage.length_s * 1000) for outage in failover.outages],
         "client_attempts": len(failover.attempts),
-        "client_failed": sum(outage.failed for outage in failover.outages),
+        "client_failed": _failed(failover.attempts),
         "lab_up_s": round(booted.seconds, 1),
         "site_first_run_s": round(first.seconds, 1),
         "site_second_run_s": round(second.seconds, 1),
@@ -228,8 +287,16 @@ def _facts(
     }
 
 
+def _failed(attempts: Sequence[probe.Attempt]) -> int:
+    return sum(attempt.answer is None for attempt in attempts)
+
+
+def _served(answers: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in answers.items())
+
+
 def _summary(facts: dict[str, Any], table: str, plan: Plan) -> str:
-    served = ", ".join(f"{name} {count}" for name, count in facts["requests_per_server"].items())
+    unserved = f"{facts['dead_server_client_failed']} of {facts['dead_server_client_attempts']}"
     outage = ", ".join(f"{length} ms" for length in facts["client_outages_ms"]) or "none"
     failed = f"{facts['client_failed']} of {facts['client_attempts']}"
     return f"""
@@ -238,7 +305,10 @@ Its directors run {facts["engine"]}.
 
 The IPVS table of {facts["took_over"]} after it took over:
 {table}
-Requests per server in calm      {served}
+Requests per server in calm      {_served(facts["requests_per_server"])}
+Power cut of {facts["dead_server"]:<18}  taken out after {facts["dead_server_out_s"]} s
+  failed until then              {unserved} requests, one every 10 ms
+  afterwards, in one second      {_served(facts["requests_per_server_afterwards"])}; {facts["failed_afterwards"]} failed
 Crash of {facts["crashed"]:<22}  {facts["took_over"]} took over
   outage as the client saw it    {outage} ({failed} requests, one every 10 ms)
   silence on the wire            {facts["silence_on_the_wire_ms"]} ms from the last advert to the next master's first
