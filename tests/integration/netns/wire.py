@@ -39,6 +39,7 @@ class Witness:
     """What tcpdump sees on the bridge: adverts, and (time, address) of gratuitous ARPs."""
 
     def __init__(self, host: Host) -> None:
+        self.host = host
         self.adverts: list[Seen] = []
         self.garps: list[tuple[float, str]] = []
         self.lines: list[str] = []

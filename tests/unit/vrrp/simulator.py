@@ -22,7 +22,7 @@ from _lvs_agent.vrrp.ah import Sequence as AhSequence
 from _lvs_agent.vrrp.ah import first_sequence
 from _lvs_agent.vrrp.errors import PacketError
 from _lvs_agent.vrrp.instance import OWNER, SECOND, Instance, auth_data
-from _lvs_agent.vrrp.machine import Machine
+from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS, Machine
 from _lvs_agent.vrrp.packet import AUTH_AH, AUTH_NONE, AUTH_PASS, Advert
 from _lvs_agent.vrrp.receive import Receiver
 from _lvs_agent.vrrp.transmit import Transmitter
@@ -51,6 +51,7 @@ class Node:
     transmitter: Transmitter | None = None
     socket: list[Any] = field(default_factory=list)
     vips: bool = False
+    was_master: bool = False  # when it was killed
     arp: str = ""  # who announced the VIPs last, as heard here
     stopped: bool = False  # the process stands still, the kernel goes on
     frozen: bool = False  # the whole host does
@@ -58,6 +59,7 @@ class Node:
     floor: int = 0  # not before this local time may it take over
     pauses: int = 0  # in this round
     changed: int = 0  # when it became master, or went on after it had stood still, or was told another priority
+    preempted: int = -1  # when it heard the winner, while it yields to it
 
     def local(self, t: int) -> int:
         return self.offset + t * self.ppm // MILLION
@@ -116,18 +118,19 @@ class World:
             node.transmitter = Transmitter(node.instance, node.sequence)
         node.machine = Machine(node.instance)
         node.socket.clear()
-        node.floor = 0
-        self._do(node, node.machine.start(node.local(self.now), resume=resume and node.vips))
+        node.floor, node.preempted = 0, -1
+        self._do(node, node.machine.start(node.local(self.now), resume=resume and node.was_master))
 
     def kill(self, node: Node) -> None:
-        """SIGKILL: the VIPs stay."""
+        """SIGKILL: the VIPs stay, and it is known whether it was master (vrrp.last_adverts)."""
         self.note(node, "is killed")
+        node.was_master = node.machine is not None and node.machine.state is State.MASTER
         node.machine = None
 
     def crash(self, node: Node) -> None:
         """The host is gone, and all it knew."""
         self.note(node, "crashes")
-        node.machine, node.vips = None, False
+        node.machine, node.vips, node.was_master = None, False, False
 
     def call(self, node: Node, event: str, *args: Any, **options: Any) -> None:
         """An event of the machine, at its local time."""
@@ -200,9 +203,9 @@ class World:
             for packet in arrived:
                 self._hear(node, machine, packet, now)
         if now >= machine.wake_ns:
-            before = machine.state
+            listens = _listens(machine)
             actions = machine.timer(now, now)
-            if before is State.BACKUP and machine.state is State.MASTER:
+            if listens and machine.state is State.MASTER:
                 self._check_take_over(node, machine, now)
             self._do(node, actions)
         self._schedule(node)
@@ -242,15 +245,19 @@ class World:
                 self.note(node, "drops", error)
                 self._do(node, machine.rejected(now, error))
                 return
-        if machine.state is State.BACKUP:
-            if not advert.priority:
-                node.floor = now + skew(node.instance, machine.priority, machine.master_interval)
-            else:
-                interval = advert.interval_cs * 10 * MILLION
-                floor = now + 3 * interval + skew(node.instance, machine.priority, interval)
-                # one below may be followed, with its interval, or not
-                node.floor = floor if advert.priority >= machine.priority else min(node.floor, floor)
-        self._do(node, machine.advert(now, advert))
+        listens, was_master = _listens(machine), machine.state is State.MASTER
+        if listens and not advert.priority:
+            node.floor = now + skew(node.instance, machine.priority, machine.master_interval)
+        actions = machine.advert(now, advert)
+        if advert.priority and _listens(machine):
+            interval = advert.interval_cs * 10 * MILLION
+            floor = now + 3 * interval + skew(node.instance, machine.priority, interval)
+            # one below may be followed, with its interval, or not
+            below = listens and advert.priority < machine.priority
+            node.floor = min(node.floor, floor) if below else floor
+        if was_master and machine.yielding:
+            node.preempted = self.now
+        self._do(node, actions)
 
     def _schedule(self, node: Node) -> None:
         machine = node.machine
@@ -274,9 +281,15 @@ class World:
         if machine is not None:
             if node.vips != (machine.state in (State.MASTER, State.HANDOVER)):
                 self.broken(f"{node.name} is {machine.state.value}, has VIPs: {node.vips}")
+            if not machine.yielding:
+                node.preempted = -1
             self._schedule(node)
 
     def _carry_out(self, node: Node, action: act.Action) -> None:
+        if isinstance(action, (act.SendAdvert, act.Announce)) and node.machine is not None and node.machine.yielding:
+            self.broken(f"{node.name} speaks while it yields")
+        if isinstance(action, act.RemoveVips) and node.preempted >= 0:
+            self._check_letting_go(node)
         if isinstance(action, act.SendAdvert):
             self._send(node, action.priority)
         elif isinstance(action, (act.AddVips, act.RemoveVips)):
@@ -294,6 +307,17 @@ class World:
                 self.yielded = self.now
         elif isinstance(action, act.ReadFirst):
             self.broken(f"{node.name} was woken in the wrong order")
+
+    def _check_letting_go(self, node: Node) -> None:
+        """Not before the winner's announcement is heard, nor long after."""
+        assert node.machine is not None
+        took = node.local(self.now) - node.local(node.preempted)
+        # a tick of the clock more
+        if node.changed == node.preempted and took > HANDOVER_LINGER_NS + 1:
+            self.broken(f"{node.name} let go {took} ns after it had heard the winner")
+        quiet = not self.unheard and not self.was_cut and self.delay_ns * 2 < HANDOVER_LINGER_NS
+        if quiet and node.arp == node.name and node.machine.state is State.BACKUP:
+            self.broken(f"{node.name} let go before the winner had announced")
 
     def _send(self, node: Node, priority: int) -> None:
         instance = node.instance
@@ -375,6 +399,11 @@ class World:
             f"{' nopreempt' if i.nopreempt else ''} preempt_delay {i.preempt_delay / SECOND:g} "
             f"source {'.'.join(map(str, i.source))} ppm {node.ppm - MILLION}"
         )
+
+
+def _listens(machine: Machine) -> bool:
+    """Whether it is to become master when it hears nothing."""
+    return machine.state is State.BACKUP or machine.yielding
 
 
 def skew(instance: Instance, priority: int, interval: int | None = None) -> int:

@@ -32,6 +32,7 @@ from _lvs_agent.vrrp.actions import State
 from _lvs_agent.vrrp.host import Host
 from _lvs_agent.vrrp.instance import SECOND, Instance
 from _lvs_agent.vrrp.loop import Loop
+from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS
 from _lvs_agent.vrrp.plan import Holding, InstancePlan, Plan, Track, TrackKind
 from _lvs_agent.vrrp.transmit import Transmitter
 
@@ -341,6 +342,8 @@ def test_our_own_removal_is_no_loss(world: World) -> None:
     mastered(world)
     world.ports[0].deliver(packet(200))
     world.turns()
+    assert world.vips() == {VIP}
+    world.at(world.now + HANDOVER_LINGER_NS)
     assert world.vips() == set()
     world.kernel.tell(Event(RTM_DELADDR, address=AddressInfo(2, VIP, 24)))
     world.turns()

@@ -12,7 +12,7 @@ import pytest
 
 from _lvs_agent.vrrp.actions import AddVips, Announce, ProbeVips, RemoveVips, SendAdvert, State
 from _lvs_agent.vrrp.instance import SECOND
-from _lvs_agent.vrrp.machine import Machine
+from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS, Machine
 from _lvs_agent.vrrp.timers import master_down, skew
 from tests.unit.vrrp.driving import (
     HIGHER,
@@ -168,8 +168,9 @@ class TestActive:
         """The higher priority, or the same from the higher address: Backup, with the advert's interval."""
         machine, now = mastered(higher_prio_send_advert=False)
         actions = machine.advert(now + 300 * MS, heard(priority, source, interval_cs=50))
+        actions = [*actions, *fire(machine, now + 300 * MS + HANDOVER_LINGER_NS)]
         assert others(actions) == [RemoveVips()]
-        assert states(actions) == [State.BACKUP]
+        assert states(actions) == [State.HANDOVER, State.BACKUP]
         again = now + 300 * MS + down(machine, SECOND // 2)
         assert not states(fire(machine, again - 1))
         assert states(fire(machine, again)) == [State.MASTER]
@@ -212,4 +213,5 @@ class TestVersion2:
     def test_higher(self) -> None:
         machine = started(version=2)
         fire(machine, T0 + down(machine))
-        assert states(machine.advert(T0 + 5 * SECOND, heard(101, LOWER, version=2))) == [State.BACKUP]
+        assert states(machine.advert(T0 + 5 * SECOND, heard(101, LOWER, version=2))) == [State.HANDOVER]
+        assert states(fire(machine, T0 + 5 * SECOND + HANDOVER_LINGER_NS)) == [State.BACKUP]

@@ -67,9 +67,37 @@ class TestEyes:
         assert found("has a higher priority than the master")
 
     def test_a_loser_that_keeps_its_vips(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        right = Machine._leave_master
-        monkeypatch.setattr(Machine, "_leave_master", lambda *parameters: right(*parameters)[1:])
+        right = Machine._let_go
+        monkeypatch.setattr(Machine, "_let_go", lambda *parameters: right(*parameters)[1:])
         assert found("is BACKUP, has VIPs: True")
+
+    def test_a_loser_that_lets_go_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(machine, "HANDOVER_LINGER_NS", 0)
+        assert found("let go before the winner had announced")
+
+    def test_a_loser_that_serves_too_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(machine, "HANDOVER_LINGER_NS", machine.HANDOVER_LINGER_NS * 2)
+        assert found("after it had heard the winner")
+
+    def test_a_loser_that_speaks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        right = Machine._leave_master
+
+        def chatty(self: Machine, now: int, cause: str) -> list[Any]:
+            return [*right(self, now, cause), self._send(now, self.priority)]
+
+        monkeypatch.setattr(Machine, "_leave_master", chatty)
+        assert found("speaks while it yields")
+
+    def test_a_loser_that_listens_only_afterwards(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        right = Machine._follow
+
+        def early(self: Machine, now: int, advert: Any) -> None:
+            right(self, now, advert)
+            if self.yielding:
+                self._deadline -= 1000
+
+        monkeypatch.setattr(Machine, "_follow", early)
+        assert found("took over 1000 ns early")
 
     def test_a_loser_that_says_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """keepalived's default: the winner of a healed split does not learn that it has to announce."""

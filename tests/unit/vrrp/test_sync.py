@@ -90,9 +90,29 @@ def test_one_that_yields_takes_the_others_along() -> None:
     pair, now = masters()
     pair.inside.advert(now + MS, heard(200))
     done = pair.settle(now + MS)
-    assert others(done["out"]) == [RemoveVips()]
-    assert states(done["out"]) == [State.BACKUP]
-    assert (pair.states(), pair.notified) == ([State.BACKUP] * 3, State.BACKUP)
+    assert others(done["out"]) == []
+    assert states(done["out"]) == [State.HANDOVER]
+    assert (pair.states(), pair.notified) == ([State.HANDOVER] * 3, State.HANDOVER)
+    end = now + MS + HANDOVER_LINGER_NS
+    # one after the other, as the loop does it: the group is told when both are
+    assert pair.timers(end, [pair.inside]) == {}
+    assert pair.states() == [State.BACKUP, State.HANDOVER, State.HANDOVER]
+    pair.timers(end, [pair.outside])
+    assert pair.states() == [State.BACKUP] * 3
+    assert not pair.inside.held
+    assert not pair.outside.held
+
+
+def test_all_become_master_again_when_the_winner_dies_while_they_yield() -> None:
+    """Adverts of 10 ms: the VIPs never leave."""
+    pair = Pair(advert_int=10 * MS)
+    now = T0 + DOWN // 100
+    pair.timers(now)
+    pair.inside.advert(now + MS, heard(200, interval_cs=1))
+    pair.settle(now + MS)
+    done = pair.timers(now + MS + DOWN // 100)
+    assert others(done["in"]) == others(done["out"]) == becomes_master()
+    assert pair.states() == [State.MASTER] * 3
 
 
 def test_one_fault_is_everybodys() -> None:
@@ -137,6 +157,7 @@ def test_a_hand_over_that_only_one_network_heard_is_not_taken_back_there() -> No
     pair.settle(now)
     pair.inside.advert(now + 700 * MS, heard(90))
     pair.timers(now + 5 * SECOND)
+    pair.timers(now + 5 * SECOND + HANDOVER_LINGER_NS)
     assert pair.states() == [State.BACKUP] * 3
 
 

@@ -11,7 +11,7 @@ from typing import Union
 
 
 class State(Enum):
-    """keepalived's states, and HANDOVER: a master that resigned, and serves until its successor is heard."""
+    """keepalived's states, and HANDOVER: a master no longer, it serves until others know its successor."""
 
     INIT = "INIT"
     BACKUP = "BACKUP"

@@ -100,6 +100,7 @@ class Effects:
         runner.cause = action.cause
         if action.state is not a.State.MASTER:
             self._loop.adverts.no_master(runner.plan.identity)
+            self._loop.announcer.forget(runner)
         if action.state is a.State.MASTER:
             self._loop.probes.stop(runner)
         if action.state is a.State.INIT and runner.plan.vmacs:

@@ -40,8 +40,8 @@ from .packet import Advert
 from .timers import master_down, skew
 from .watch import Watch
 
-# After its successor's first advert a master that resigned serves on for as long as that one needs to add the
-# addresses and announce them.
+# After its successor's first advert a master serves on for as long as that one needs to add the addresses and announce
+# them: whoever has not heard the announcement yet still sends to us.
 HANDOVER_LINGER_NS = 50_000_000
 # A resignation may get lost: then the others need a whole master down interval, and we serve until they are there.
 _HANDOVER_LIMIT_ADVERTS = 2
@@ -59,6 +59,7 @@ class Machine:
 
     ``priority`` is the effective one. ``held``: it gave mastership away on request, and takes it back only when the
     others are silent, or after ``release``. ``wants_master``: its timer ran out, and its sync group must decide.
+    ``yielding``: its successor was heard; it says nothing any more, listens as a backup does, and serves on a moment.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -90,9 +91,21 @@ class Machine:
         self._master_since = 0
         self._give_up = NEVER
         self._stopping = False
-        self._successor = b""
+        self._linger = NEVER  # the end of yielding
+        self._why_left = ""
+        self._owes_advert = False  # higher_prio_send_advert, when the VIPs are gone and the winner is heard
         self._probe_answer = ""
         self._why_silent = ""
+
+    @property
+    def yielding(self) -> bool:
+        """Whether it only serves on until others know its successor."""
+        return self._linger != NEVER
+
+    @property
+    def _listens(self) -> bool:
+        """Whether the timers are those of a backup."""
+        return self.state is State.BACKUP or (self.yielding and not self._stopping)
 
     # ---- events of the surroundings
 
@@ -150,7 +163,9 @@ class Machine:
         if drained_ns < self.wake_ns:
             return (ReadFirst(),)
         actions: list[Action] = []
-        if self.state is State.BACKUP:
+        if now >= self._linger:
+            actions += self._let_go(now, self._why_left)
+        if self._listens:
             actions += self._backup_looks_up(now)
         elif now >= self._deadline:
             actions += self._advert_is_due(now) if self.state is State.MASTER else self._handover_is_due(now)
@@ -193,13 +208,16 @@ class Machine:
         if self.state is State.MASTER and not at_once:
             return self._armed(self._resign(now, "stop"))
         if self.state is State.HANDOVER and not at_once:
-            return _NOTHING
+            if self.yielding:
+                self._why_left = "stop"
+                self._ignore_silence()
+            return self._armed([])
         actions: list[Action] = []
         if self.state is State.MASTER:
-            actions.append(self._send(now, 0))
+            actions = [self._send(now, 0), RemoveVips()]
             self.counters.release_master += 1
-        if self.state in (State.MASTER, State.HANDOVER):
-            actions.append(RemoveVips())
+        elif self.state is State.HANDOVER:
+            actions = self._vips_gone(now)
         return self._armed([*actions, *self._stopped("stop")])
 
     def reload(self, now: int, instance: Instance, priority: int) -> Sequence[Action]:
@@ -241,7 +259,7 @@ class Machine:
 
     def promote(self, now: int, cause: str) -> Sequence[Action]:
         """The whole group becomes master."""
-        if self.state is not State.BACKUP:
+        if not self._listens:
             return _NOTHING
         return self._armed(self._become_master(now, cause))
 
@@ -272,6 +290,8 @@ class Machine:
             self._why_silent = f"{text(advert.source)} resigned"
         elif self._accepts(now, advert.priority):
             self._follow(now, advert)
+            if self.state is State.BACKUP:
+                actions += self._owed_advert(now)
             if self._watch.fine is advert and (advert.priority >= self.priority or not self.instance.preempt_delay):
                 self._calm = advert
         else:
@@ -318,9 +338,6 @@ class Machine:
             cause = f"equal priority {advert.priority}, and {text(advert.source)} is the higher address"
         actions = self._leave_master(now, cause)
         self._follow(now, advert)
-        if self.instance.higher_prio_send_advert:
-            # after the VIPs are gone: it makes the winner announce them once more
-            actions.insert(1, self._send(now, self.priority))
         return actions
 
     def _advert_of_loser(self, now: int, advert: Advert) -> list[Action]:
@@ -328,7 +345,8 @@ class Machine:
         instance = self.instance
         self.counters.lower_prio_rcvd += 1
         actions: list[Action] = [LowerPriorityHeard(advert.source)]
-        if now - self._master_since > instance.advert_int:
+        # a normal change of master has the loser's answer, when it has let go
+        if now - self._master_since > max(instance.advert_int, 2 * HANDOVER_LINGER_NS):
             detail = f"{text(advert.source)} is master with priority {advert.priority}, we are with {self.priority}"
             actions += self.alarms.seen(
                 now, AlarmKind.TWO_MASTERS, advert.source, detail, instance.advert_int
@@ -338,13 +356,14 @@ class Machine:
         return actions + self._announcements.loser_heard(now, instance)
 
     def _advert_in_handover(self, now: int, advert: Advert) -> list[Action]:
-        """The successor is here: give it the time to add the addresses, then let go."""
-        if advert.priority and advert.source != self.instance.source and not self._successor:
-            self._successor = advert.source
-            self.master_source, self.master_priority = advert.source, advert.priority
-            if advert.version == 3:
-                self.master_interval = advert.interval_cs * CENTISECOND
-            self._deadline = now + HANDOVER_LINGER_NS
+        if self._listens:
+            return self._advert_in_backup(now, advert)
+        if advert.priority and advert.source != self.instance.source and not self.yielding:
+            self._yield(now, f"{text(advert.source)} took over")
+            self.held = not self._stopping
+            self._follow(now, advert)
+            if self._stopping:
+                self._ignore_silence()
         return []
 
     # ---- timers
@@ -389,8 +408,6 @@ class Machine:
         return f"no advert from {text(self.master_source)} for {(now - self._heard) / 1e9:.3f} s"
 
     def _handover_is_due(self, now: int) -> list[Action]:
-        if self._successor:
-            return self._let_go(now, f"{text(self._successor)} took over")
         late, interval = now - self._deadline, self.instance.advert_int
         if late > interval:
             # the successor may be there, and another resignation would only mislead the others
@@ -411,7 +428,8 @@ class Machine:
 
     def _begin(self, now: int, cause: str, *, probe: bool) -> list[Action]:
         """From INIT or FAULT (RFC 9568 section 6.4.1): an owner is master, all others listen first."""
-        self._enter_backup(now)
+        self.state = State.BACKUP
+        self._listen(now)
         actions: list[Action] = [ProbeVips()] if probe else []
         if self.instance.owner:
             self._why_silent = "owner of the addresses"
@@ -420,9 +438,8 @@ class Machine:
                 return [*actions, *self._become_master(now, self._why_silent)]
         return [*actions, Transition(State.BACKUP, cause)]
 
-    def _enter_backup(self, now: int) -> None:
-        """The state of a backup that has heard nobody yet."""
-        self.state = State.BACKUP
+    def _listen(self, now: int) -> None:
+        """The timers of a backup that has heard nobody yet."""
         self.wants_master, self._graces = False, _GRACES
         self.master_source, self.master_priority = b"", 0
         self.master_interval = self.instance.advert_int
@@ -447,7 +464,8 @@ class Machine:
         self.master_source, self.master_priority = b"", 0
         self.master_interval = instance.advert_int
         self._recompute()
-        self._preempt_at = self._give_up = self._missed = NEVER
+        self._preempt_at = self._give_up = self._missed = self._linger = NEVER
+        self._owes_advert = False
         self._deadline = now + instance.advert_int
         announcements = self._announcements.became_master(now, instance, at_once=announce)
         # who is pre-empted serves until it hears the advert: then the addresses are here, and announced at once
@@ -461,8 +479,16 @@ class Machine:
 
     def _leave_master(self, now: int, cause: str) -> list[Action]:
         self.counters.release_master += 1
-        self._enter_backup(now)
-        return [RemoveVips(), Transition(State.BACKUP, cause)]
+        self.state = State.HANDOVER
+        self._yield(now, cause)
+        self._owes_advert = self.instance.higher_prio_send_advert
+        return [Transition(State.HANDOVER, cause)]
+
+    def _yield(self, now: int, cause: str) -> None:
+        """Make before break: the VIPs stay for a moment, all else is a backup's from now on."""
+        self._linger = now + HANDOVER_LINGER_NS
+        self._why_left = cause
+        self._listen(now)
 
     def _unfit(self) -> bool:
         return bool(self.faults or self.group_fault)
@@ -483,7 +509,7 @@ class Machine:
             actions = [self._send(now, 0), self._send(now, 0), RemoveVips()]
             self.counters.release_master += 1
         elif self.state is State.HANDOVER:
-            actions = [RemoveVips()]
+            actions = self._vips_gone(now)
         if self._stopping:
             return [*actions, *self._stopped(self._fault_text())]
         self._rest(State.FAULT)
@@ -494,7 +520,6 @@ class Machine:
         self.counters.release_master += 1
         self.state = State.HANDOVER
         self.wants_master = False
-        self._successor = b""
         self._announcements.stop()
         self._deadline = now + self.instance.advert_int * _RESIGN_AGAIN_HALVES // 2
         adverts = self.instance.down_timer_adverts + _HANDOVER_LIMIT_ADVERTS
@@ -502,15 +527,22 @@ class Machine:
         return [self._send(now, 0), Transition(State.HANDOVER, cause)]
 
     def _let_go(self, now: int, cause: str) -> list[Action]:
+        actions = self._vips_gone(now)
         if self._stopping:
-            return [RemoveVips(), *self._stopped(cause)]
-        source, priority, interval = self.master_source, self.master_priority, self.master_interval
-        self._enter_backup(now)
-        self.master_source, self.master_priority, self.master_interval = source, priority, interval
-        self._recompute()
-        self._deadline = now + self._down
-        self.held = True
-        return [RemoveVips(), Transition(State.BACKUP, cause)]
+            return [*actions, *self._stopped(cause)]
+        self.state = State.BACKUP
+        return [*actions, Transition(State.BACKUP, cause)]
+
+    def _vips_gone(self, now: int) -> list[Action]:
+        self._linger = NEVER
+        return [RemoveVips(), *self._owed_advert(now)]
+
+    def _owed_advert(self, now: int) -> list[Action]:
+        """One that loses against the master's, now that we no longer answer: it makes the master announce once more."""
+        if not self._owes_advert or (self.master_priority, self.master_source) < (self.priority, self.instance.source):
+            return []
+        self._owes_advert = False
+        return [self._send(now, self.priority)]
 
     def _stopped(self, cause: str) -> list[Action]:
         self._rest(State.INIT)
@@ -519,15 +551,20 @@ class Machine:
     def _rest(self, state: State) -> None:
         """INIT and FAULT: no timer runs, and adverts are ignored."""
         self.state = state
-        self.wants_master = False
         self._calm = None
-        self._deadline = self._missed = self._give_up = NEVER
+        self._give_up = self._linger = NEVER
+        self._owes_advert = False
+        self._ignore_silence()
         self._announcements.stop()
+
+    def _ignore_silence(self) -> None:
+        self.wants_master = False
+        self._deadline = self._missed = NEVER
 
     # ---- small parts
 
     def _armed(self, actions: list[Action]) -> list[Action]:
-        self.wake_ns = min(self._deadline, self._missed, self._announcements.due, self.alarms.due)
+        self.wake_ns = min(self._deadline, self._missed, self._linger, self._announcements.due, self.alarms.due)
         return actions
 
     def _shift(self) -> None:
@@ -538,7 +575,7 @@ class Machine:
         """
         before = self._down
         self._recompute()
-        if self.state is not State.BACKUP or self._deadline == NEVER:
+        if not self._listens or self._deadline == NEVER:
             return
         self._deadline += self._down - before
         if self.master_priority >= self.priority:

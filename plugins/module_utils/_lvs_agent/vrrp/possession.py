@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..kernel import announce, sysctl
 from ..kernel.errors import KernelError
 from . import holdings, messages
+from .actions import State
 from .alarms import NEVER
 from .announcer import Frame
 from .host import shown
@@ -75,7 +76,9 @@ class Possession:
         self._loop.failing(runner, "kernel", "; ".join(problems[:_MOST_TOLD]) + more, now)
 
     def announce(self, runner: Runner, repeat: int, now: int) -> None:
-        """Tell the network which MAC its addresses have, each this many times."""
+        """Tell the network which MAC its addresses have, each this many times; another one's turn after a hand-over."""
+        if runner.machine.state is not State.MASTER:
+            return
         self._loop.announcer.add(runner, self._frames(runner), repeat, now)
         self._loop.announcer.turn(now)
 
@@ -83,7 +86,7 @@ class Possession:
         """``garp_extra_if``: what is elsewhere than the adverts, so that switches go on knowing where."""
         for runner in self._loop.runners:
             plan = runner.plan
-            if not plan.garp_extra_if or runner.held is None:
+            if not plan.garp_extra_if or runner.machine.state is not State.MASTER:
                 runner.extra_at = NEVER
             elif runner.extra_at == NEVER:
                 runner.extra_at = now + plan.garp_extra_if

@@ -33,7 +33,7 @@ class Group:
         masters = [member for member in self.members if member.state is State.MASTER]
         if masters:
             self._follow_who_left(now, masters, actions)
-        elif all(member.state is State.BACKUP and member.wants_master for member in self.members):
+        elif all(member.wants_master for member in self.members):
             cause = "; ".join(f"{member.instance.name}: {member.why_master(now)}" for member in self.members)
             for member in self.members:
                 _extend(actions, member, member.promote(now, cause))
@@ -47,13 +47,13 @@ class Group:
                 _extend(actions, member, member.set_group_fault(now, cause))
 
     def _follow_who_left(self, now: int, masters: list[Machine], actions: list[tuple[Machine, Action]]) -> None:
-        """A member hands over, or yielded to somebody: the masters among the others do the same."""
+        """A member hands over, or yields to somebody: the masters among the others do the same."""
         for other in self.members:
             cause = f"sync group {self.name}: {other.instance.name} is in {other.state.value}"
             for member in masters:
-                if other.state is State.HANDOVER:
+                if other.state is State.HANDOVER and not other.yielding:
                     _extend(actions, member, member.hand_over(now))
-                elif other.state is State.BACKUP:
+                elif other.state in (State.HANDOVER, State.BACKUP):
                     _extend(actions, member, member.demote(now, cause))
 
     def _transition(self) -> Transition | None:
