@@ -78,3 +78,25 @@ def test_dr_two_nic_comes_back_byte_by_byte(folder: Path) -> None:
     kept = folder / f"site-files/lvs01{folder}/rendered-dr-two-nic/lvs01.conf"
     assert kept.read_text(encoding="utf-8") == before["lvs01"]
     assert rendered(folder, "site") == before
+
+
+SITE = """\
+directors:
+  vars:
+    director_global_defs: {enable_script_security: true}
+    director_vrrp_instances: [{name: VI, interface: lo, virtual_router_id: 5, virtual_ipaddress: [192.0.2.5]}]
+  hosts:
+    a: {director_host_vrrp_instances: {VI: {priority: 150}}}
+    b:
+      director_host_vrrp_instances: {VI: {priority: 100}}
+      director_host_global_defs: {vrrp_higher_prio_send_advert: false}
+"""
+
+
+def test_a_losing_keepalived_is_told_to_answer_unless_the_site_says_otherwise(folder: Path) -> None:
+    (folder / "site.yml").write_text(SITE, encoding="utf-8")
+    texts = rendered(folder, str(folder / "site.yml"))
+    for director, answers in (("a", "true"), ("b", "false")):
+        written = [line.split() for line in texts[director].splitlines() if "higher_prio" in line]
+        assert written == [["vrrp_higher_prio_send_advert", answers]]
+        assert "enable_script_security" in texts[director]
