@@ -33,7 +33,7 @@ from _lvs_agent.vrrp.host import Host
 from _lvs_agent.vrrp.instance import SECOND, Instance
 from _lvs_agent.vrrp.loop import Loop
 from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS
-from _lvs_agent.vrrp.plan import Holding, InstancePlan, Plan, Track, TrackKind
+from _lvs_agent.vrrp.plan import GroupPlan, Holding, InstancePlan, Plan, Track, TrackKind
 from _lvs_agent.vrrp.transmit import Transmitter
 
 OURS, THEIRS, VIP = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)), bytes((10, 0, 0, 100))
@@ -170,6 +170,9 @@ class Supervisor(Readable):
 
     def transitions(self) -> list[State]:
         return [one.state for one in self.heard if isinstance(one, messages.Transitioned)]
+
+    def states_of(self, name: str) -> list[State]:
+        return [one.state for one in self.heard if isinstance(one, messages.Transitioned) and one.name == name]
 
     def remarks(self) -> list[str]:
         return [one.text for one in self.heard if isinstance(one, messages.Remark)]
@@ -444,6 +447,31 @@ def test_a_master_is_resumed_without_a_result(world: World) -> None:
     world.supervisor.tell(result("chk", False))
     world.turns()
     assert world.supervisor.transitions() == [State.MASTER, State.FAULT]
+
+
+OTHER_VIP = bytes((10, 0, 0, 101))
+
+
+def test_a_reload_that_adds_a_member_to_a_group_of_masters_moves_nothing(world: World) -> None:
+    """Nor is it a fault that its script has no result yet."""
+    mastered(world)
+    track = (Track(TrackKind.SCRIPT, "chk"),)
+    members = (plan(in_group=True), replace(plan("W", 52, OTHER_VIP, in_group=True), tracks=track))
+    world.supervisor.tell(messages.Configure(Plan(members, (GroupPlan("G", ("V", "W")),))))
+    world.turns()
+    assert world.supervisor.states_of("V")[-1] is State.MASTER
+    assert (world.supervisor.states_of("W"), world.supervisor.states_of("G")) == ([State.BACKUP], [State.MASTER])
+    assert world.vips() == {VIP}
+    world.at(world.now + DOWN_NS)
+    assert (world.supervisor.states_of("W"), world.supervisor.states_of("G")) == (
+        [State.BACKUP, State.MASTER],
+        [State.MASTER],
+    )
+    assert world.vips() == {VIP, OTHER_VIP}
+    assert all(packet[22] for packet in world.ports[0].sent)
+    world.supervisor.tell(result("chk", False))
+    world.turns()
+    assert world.supervisor.states_of("G")[-1] is State.FAULT
 
 
 @pytest.mark.parametrize("end", ["leave", "closed"])

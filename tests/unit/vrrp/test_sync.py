@@ -155,8 +155,9 @@ def test_a_hand_over_that_only_one_network_heard_is_not_taken_back_there() -> No
     pair, now = masters()
     pair.inside.hand_over(now)
     pair.settle(now)
-    pair.inside.advert(now + 700 * MS, heard(90))
-    pair.timers(now + 5 * SECOND)
+    for second in range(5):
+        pair.inside.advert(now + second * SECOND + 700 * MS, heard(90))
+        pair.timers(now + (second + 1) * SECOND)
     pair.timers(now + 5 * SECOND + HANDOVER_LINGER_NS)
     assert pair.states() == [State.BACKUP] * 3
 
@@ -186,3 +187,52 @@ def test_resume() -> None:
         machine.start(T0, resume=True)
     assert pair.settle(T0) == {}
     assert pair.states() == [State.MASTER] * 3
+
+
+class TestJoining:
+    """A reload adds a member to a group that is master."""
+
+    def joined(self, **parameters: object) -> tuple[Pair, int]:
+        """"in" is master, "out" has just started, and they are a group."""
+        pair = Pair(started=False)
+        pair.inside.start(T0, resume=True)
+        pair.outside = Machine(replace(pair.outside.instance, **parameters))  # type: ignore[arg-type]
+        pair.outside.start(T0)
+        pair.group = Group("VG", [pair.inside, pair.outside])
+        assert pair.settle(T0) == {}
+        return pair, T0
+
+    def test_it_moves_nothing_and_follows(self) -> None:
+        pair, now = self.joined()
+        assert pair.states() == [State.MASTER, State.BACKUP, State.MASTER]
+        assert pair.notified is State.MASTER
+        assert pair.timers(now + DOWN - 1) == {}
+        done = pair.timers(now + DOWN)
+        assert others(done["out"]) == becomes_master()
+        assert "sync group VG is in MASTER; no advert was heard since the start" in str(done["out"])
+        assert "in" not in done
+        assert pair.states() == [State.MASTER] * 3
+
+    def test_a_master_below_it_is_no_reason_to_leave(self) -> None:
+        pair, now = self.joined()
+        for second in range(1, 4):
+            pair.outside.advert(now + second * SECOND, heard(50))
+            pair.timers(now + second * SECOND)
+        pair.timers(now + DOWN)
+        assert pair.states() == [State.MASTER] * 3
+
+    def test_a_master_above_it_is(self) -> None:
+        pair, now = self.joined()
+        pair.outside.advert(now + SECOND, heard(200))
+        done = pair.timers(now + SECOND)
+        assert states(done["in"]) == [State.HANDOVER]
+        pair.timers(now + SECOND + HANDOVER_LINGER_NS)
+        assert pair.states() == [State.BACKUP] * 3
+
+    def test_an_owner_joins_at_once(self) -> None:
+        pair = Pair(started=False, priority=255)
+        pair.inside.start(T0, resume=True)
+        pair.outside.start(T0)
+        done = pair.timers(T0)
+        assert others(done["out"]) == becomes_master(255)
+        assert pair.states() == [State.MASTER] * 3

@@ -103,6 +103,12 @@ class Machine:
         return self._linger != NEVER
 
     @property
+    def follows(self) -> bool:
+        """Whether it is a backup of a master that it hears, and lets be."""
+        heard = self.master_source and not self._why_silent
+        return self.state is State.BACKUP and bool(heard) and not self.wants_master
+
+    @property
     def _listens(self) -> bool:
         """Whether the timers are those of a backup."""
         return self.state is State.BACKUP or (self.yielding and not self._stopping)

@@ -60,6 +60,9 @@ class Reconfiguration:
         loop.groups = []
         for runner in loop.runners:
             runner.group = None
+        masters = alive.keys() | {one.plan.identity for one in loop.runners if one.machine.state is State.MASTER}
+        names = {one.name for identity, one in wanted.items() if identity in masters}
+        joining = {name for group in plan.groups if names.intersection(group.members) for name in group.members}
         steps: list[Callable[[int], None]] = []
         for identity, runner in running.items():
             if identity not in wanted:
@@ -75,7 +78,7 @@ class Reconfiguration:
             else:
                 steps.append(
                     lambda now, one=one, group_tracks=group_tracks: self._add(  # type: ignore[misc]
-                        one, group_tracks, alive, now
+                        one, group_tracks, alive, one.name in joining, now
                     )
                 )
         steps.append(lambda now: self._finish(plan, now))
@@ -119,14 +122,15 @@ class Reconfiguration:
         self._told["changed"].append(runner.name)
 
     def _add(
-        self, plan: InstancePlan, group_tracks: tuple[Track, ...], alive: dict[Identity, Resume], now: int
+        self, plan: InstancePlan, group_tracks: tuple[Track, ...], alive: dict[Identity, Resume], joins: bool, now: int
     ) -> None:
+        """``joins``: its sync group has a master, whom a track without a result must not take along."""
         loop = self._loop
         runner = Runner(plan, ah.first_sequence(int(time.time())), now)
         runner.group_tracks = group_tracks
         loop.runners.append(runner)
         resume, doubtful = self._goes_on(runner, alive.get(plan.identity), now)
-        loop.surroundings.refresh(runner, now, resume=resume)
+        loop.surroundings.refresh(runner, now, begun=resume or joins)
         loop.possession.prepare(runner, now)
         if resume:
             # what the process before us added is there; it is ours

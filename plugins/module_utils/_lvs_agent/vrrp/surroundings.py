@@ -80,17 +80,18 @@ class Surroundings:
         link = self._loop.host.link(name)
         return link is not None and link.running
 
-    def refresh(self, runner: Runner, now: int, *, resume: bool = False) -> None:
+    def refresh(self, runner: Runner, now: int, *, begun: bool = False) -> None:
         """Look at what an instance depends on: its interface, its source, what it tracks.
 
-        ``resume``: it is about to go on where the process before us was.
+        ``begun``: it is about to go on where the process before us was, or where its sync group is: what has no result
+        yet is no fault.
         """
         machine = runner.machine
         if self._loop.stopping and machine.state is a.State.INIT:
             # what it needed is gone, and is not to be made again
             return
         self._resolve(runner, now)
-        former, found = machine.priority, self.effective(runner, resume=resume)
+        former, found = machine.priority, self.effective(runner, begun=begun)
         changed = found.priority != former or found.faults != machine.faults
         if found.priority != former:
             self._loop.effects.perform(runner, machine.set_priority(now, found.priority), now, settle=True)
@@ -100,9 +101,9 @@ class Surroundings:
             words = tuple(sorted(found.faults))
             self._loop.tell(messages.PriorityChanged(runner.name, machine.priority, former, machine.state, words, now))
 
-    def effective(self, runner: Runner, *, resume: bool = False) -> Effective:
+    def effective(self, runner: Runner, *, begun: bool = False) -> Effective:
         """Its priority and faults as everything is now."""
-        begun = resume or runner.machine.state not in (a.State.INIT, a.State.FAULT)
+        begun = begun or runner.machine.state not in (a.State.INIT, a.State.FAULT)
         tracked = runner.tracked(self._loop.results, self.running)
         found = effective(runner.plan.instance.priority, tracked, begun=begun)
         return Effective(found.priority, found.faults | self._own_faults(runner))

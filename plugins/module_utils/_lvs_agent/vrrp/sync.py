@@ -4,7 +4,9 @@
 """Sync groups: instances that change state together (keepalived.conf(5), vrrp_sync_group).
 
 As in keepalived one member's FAULT is everybody's, one that leaves mastership takes the others along, and the group
-becomes master when all members would: while one still hears its master, the others wait.
+becomes master when all members would: while one still hears its master, the others wait. A member that a reload adds to
+a group that is master follows it when it has listened for as long as any other instance: it takes nobody along, unless
+it hears a master of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ class Group:
         masters = [member for member in self.members if member.state is State.MASTER]
         if masters:
             self._follow_who_left(now, masters, actions)
+            if any(member.state is State.MASTER for member in masters):
+                self._join(now, actions)
         elif all(member.wants_master for member in self.members):
             cause = "; ".join(f"{member.instance.name}: {member.why_master(now)}" for member in self.members)
             for member in self.members:
@@ -53,12 +57,21 @@ class Group:
             for member in masters:
                 if other.state is State.HANDOVER and not other.yielding:
                     _extend(actions, member, member.hand_over(now))
-                elif other.state in (State.HANDOVER, State.BACKUP):
+                elif other.yielding or other.follows:
                     _extend(actions, member, member.demote(now, cause))
+
+    def _join(self, now: int, actions: list[tuple[Machine, Action]]) -> None:
+        for member in self.members:
+            if member.state is State.BACKUP and member.wants_master:
+                cause = f"sync group {self.name} is in MASTER; {member.why_master(now)}"
+                _extend(actions, member, member.promote(now, cause))
 
     def _transition(self) -> Transition | None:
         """Take the state the members have together now."""
         states = {member.state for member in self.members}
+        if State.MASTER in states:
+            # those that are to join
+            states.discard(State.BACKUP)
         former = self.state
         if len(states) == 1:
             (self.state,) = states
