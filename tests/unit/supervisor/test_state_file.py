@@ -52,6 +52,32 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert file.read() is None
 
 
+def test_only_the_last_states_are_there(tmp_path: Path) -> None:
+    """However they change: rows that have not are not made again."""
+    file, reader = (StateFile(str(tmp_path / "state.json"), "boot") for _side in range(2))
+    states: dict[Identity, State] = {}
+    told: dict[tuple[bool, str], State] = {}
+    for who, state in (
+        (ONE, State.BACKUP),
+        (TWO, State.MASTER),
+        (ONE, State.MASTER),
+        (ONE, None),
+        (ONE, State.FAULT),
+        (TWO, State.BACKUP),
+        (TWO, None),
+        (ONE, None),
+    ):
+        name = (False, who.interface)
+        if state is None:
+            del states[who], told[name]
+        else:
+            states[who] = told[name] = state
+        file.states(states, told, 5)
+        saved = reader.read()
+        assert saved is not None
+        assert (saved.states, saved.told) == (states, told)
+
+
 def written(version: int = 1, alive_ns: object = 1, **lists: object) -> str:
     """A file's text, with something in it that was never written there."""
     content = {"version": version, "boot_id": "b", "alive_ns": alive_ns, "instances": [], "tracked": [], "told": []}

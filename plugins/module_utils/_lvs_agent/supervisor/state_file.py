@@ -73,6 +73,24 @@ def resumes(states: Mapping[Identity, State], alive_ns: int, adverts: int) -> tu
     return (*known, *(Resume(one, alive_ns) for one in told))
 
 
+class _Rows:
+    """JSON of who is in which state. It is made at each transition, and of hundreds of rows one has changed."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[object, State, str]] = []
+        self.text = "[]"
+
+    def put(self, states: Mapping[Identity, State] | Mapping[tuple[bool, str], State]) -> None:
+        known = iter(self._rows)
+        self._rows = []
+        for who, state in states.items():
+            row = next(known, None)
+            if row is None or row[0] is not who or row[1] is not state:
+                row = (who, state, json.dumps([*who, state.value]))
+            self._rows.append(row)
+        self.text = f"[{', '.join(text for _who, _state, text in self._rows)}]"
+
+
 class StateFile:
     """The file at ``path``; it is written by one process only.
 
@@ -82,9 +100,9 @@ class StateFile:
     def __init__(self, path: str, this_boot: str) -> None:
         self.path = path
         self._boot_id = this_boot
-        self._states = "[]"
+        self._states = _Rows()
         self._results = "[]"
-        self._told = "[]"
+        self._told = _Rows()
         self._owned = '"addresses": [], "settings": []'
         self.left: tuple[tuple[Address, ...], tuple[tuple[str, str], ...]] = ((), ())
         self._alive_ns = 0
@@ -116,7 +134,8 @@ class StateFile:
         self._alive_ns = alive_ns
         text = (
             f'{{"version": {_VERSION}, "boot_id": {json.dumps(self._boot_id)}, "alive_ns": {alive_ns}, '
-            f'"instances": {self._states}, "tracked": {self._results}, "told": {self._told}, {self._owned}}}\n'
+            f'"instances": {self._states.text}, "tracked": {self._results}, "told": {self._told.text}, '
+            f"{self._owned}}}\n"
         )
         try:
             replace(self.path, text.encode(), 0o600)
@@ -147,8 +166,8 @@ class StateFile:
         return saved
 
     def _put(self, states: Mapping[Identity, State], told: Mapping[tuple[bool, str], State]) -> None:
-        self._told = json.dumps([[*who, state.value] for who, state in told.items()])
-        self._states = json.dumps([[*identity, state.value] for identity, state in states.items()])
+        self._told.put(told)
+        self._states.put(states)
 
     def _put_results(self, results: Iterable[TrackResult]) -> None:
         known = [[one.kind.value, one.name, one.up, one.value] for one in results if one.up is not None]
