@@ -50,6 +50,8 @@ def _reason(text: str) -> str:
 
 def try_parse(text: t.Any) -> Address | None:
     """An address, or None."""
+    if text is None:
+        return None
     try:
         return _read(str(text))
     except ValueError:

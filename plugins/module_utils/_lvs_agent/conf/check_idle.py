@@ -11,8 +11,7 @@ from . import address, model
 from .director import Director
 from .merge import blocks, fields
 from .problem import WARNING, Problem
-from .schema_lvs import CHECKS, REAL_SERVER
-from .validate import label
+from .schema_lvs import CHECKS
 from .words import Block
 
 #: block -> a word that others need -> those others
@@ -29,11 +28,10 @@ def problems(director: Director) -> list[Problem]:
     """All findings in one director's configuration."""
     found = _alone(director, "global_defs", fields(director.configuration["global_defs"]), "global_defs")
     held = {at for instance in director.configuration["vrrp_instance"] for at in model.all_vips(instance)}
-    for where, server in director.servers():
+    for where, server, reals in director.pools:
         found += _alone(director, "virtual_server", server, where)
         found += _suspended(director, server, where, held)
-        for number, real in enumerate(blocks(server.get("real_server"))):
-            path = f"{where}.real_server[{label(REAL_SERVER, real, number)}]"
+        for path, real in reals:
             found += _alone(director, "real_server", real, path)
             for word in CHECKS:
                 for check in blocks(real.get(word.name)) if word.name in real else ():

@@ -10,13 +10,15 @@ import typing as t
 from ..spelling import nearest
 from . import address, model
 from .director import Director
-from .merge import Fields, blocks, fields
+from .merge import Fields, blocks
 from .problem import WARNING, BadValue, Problem
-from .schema_lvs import CHECKS, REAL_SERVER
-from .validate import label
+from .schema_lvs import CHECKS
 
 Server = t.Mapping[str, t.Any]
+_Reals = t.Sequence[tuple[str, Server]]  # with their paths
+_Span = tuple[address.Address, int]
 _MOST_COMPARED = 100  # VIPs among which the nearest to a mistyped one is looked for
+_CONNECTING = tuple(word.name for word in CHECKS if word.block is not None and word.block.find("connect_ip"))
 _SCHEDULER_FLAGS = {"sh-port": "sh", "sh-fallback": "sh", "mh-port": "mh", "mh-fallback": "mh"}
 
 
@@ -25,19 +27,20 @@ def problems(director: Director) -> list[Problem]:
     found = _used_twice(director)
     groups = model.groups_of(director.configuration)
     held = {vip for instance in director.configuration["vrrp_instance"] for vip in model.all_vips(instance)}
-    for where, server in director.servers():
+    for where, server, reals in director.pools:
+        spans = [_span(real) for _path, real in reals]
+        weights = _weights_of(server, reals, spans)
         found += _identity(director, server, where, groups)
         found += _scheduler(director, server, where)
         found += _holder(director, server, where, held)
         found += _sorry(director, server, where)
         found += _granularity(director, server, where)
-        found += _pool(director, server, where)
-        found += _weights(director, server, where)
-        found += _floor(director, server, where)
-        found += _slow_start(director, server, where)
+        found += _pool(director, server, reals, spans)
+        found += _weights(director, server, where, weights)
+        found += _floor(director, server, where, weights)
+        found += _slow_start(director, server, where, weights)
         marks = model.is_mark_only(server, groups)
-        for number, real in enumerate(blocks(server.get("real_server"))):
-            path = f"{where}.real_server[{label(REAL_SERVER, real, number)}]"
+        for path, real in reals:
             found += _port(director, server, real, path, marks)
             found += _family(director, server, real, path)
             found += _checks(director, real, path, marks)
@@ -166,11 +169,13 @@ def _sorry(director: Director, server: Server, where: str) -> list[Problem]:
 
 
 def _port(director: Director, server: Server, real: Server, where: str, marks: bool) -> list[Problem]:
-    method = model.method(real, "lvs_method", model.method(server, "lb_kind"))
-    if marks or method == "NAT" or real.get("port") is None or server.get("ip") is None:
+    if marks or real.get("port") is None or server.get("ip") is None:
         return []
     port, wanted = model.whole(real["port"]), model.whole(server.get("port", 0))
     if port is None or wanted is None or port == wanted:
+        return []
+    method = model.method(real, "lvs_method", model.method(server, "lb_kind"))
+    if method == "NAT":
         return []
     what = f"with {method} the real server gets the packet as it is, for port {wanted}; {port} is ignored"
     return [director.problem(f"{where}.port", what, f"write port {wanted}, or use lb_kind NAT")]
@@ -178,27 +183,26 @@ def _port(director: Director, server: Server, real: Server, where: str, marks: b
 
 def _family(director: Director, server: Server, real: Server, where: str) -> list[Problem]:
     vip = model.family(server.get("ip"))
-    own = model.family(str(real.get("ip")).partition("-")[0].partition("/")[0])
-    method = model.method(real, "lvs_method", model.method(server, "lb_kind"))
-    if vip is None or own is None or vip == own or method == "TUN":
+    own = model.family(real.get("ip")) or model.family(str(real.get("ip")).partition("-")[0].partition("/")[0])
+    if vip is None or own is None or vip == own:
+        return []
+    if model.method(real, "lvs_method", model.method(server, "lb_kind")) == "TUN":
         return []
     return [director.problem(f"{where}.ip", f"it is IPv{own}, the VIP is IPv{vip}", "only TUN can mix them")]
 
 
 def _checks(director: Director, real: Server, where: str, marks: bool) -> list[Problem]:
     found = _dns_name(director, real, where)
-    for word in CHECKS:
-        if word.block is None or word.name not in real or word.block.find("connect_ip") is None:
-            continue
-        for check in blocks(real.get(word.name)):
-            found += _source(director, real, check, f"{where}.{word.name}")
+    for name in [name for name in _CONNECTING if name in real]:
+        for check in blocks(real.get(name)):
+            found += _source(director, real, check, f"{where}.{name}")
             for host in blocks(check.get("host")):
-                found += _source(director, real, host, f"{where}.{word.name}.host")
-            connects = word.name != "PING_CHECK"
+                found += _source(director, real, host, f"{where}.{name}.host")
+            connects = name != "PING_CHECK"
             if marks and connects and "connect_port" not in check and real.get("port") is None:
                 what = "a virtual server by fwmark has no port, so the check has none"
                 found.append(
-                    director.problem(f"{where}.{word.name}.connect_port", what, "write the port to check")
+                    director.problem(f"{where}.{name}.connect_port", what, "write the port to check")
                 )
             low, high = (
                 model.whole(check.get("min_reply_length", 0)),
@@ -206,7 +210,7 @@ def _checks(director: Director, real: Server, where: str, marks: bool) -> list[P
             )
             if low is not None and high is not None and low > high:
                 what = f"{low} is above max_reply_length {high}"
-                found.append(director.problem(f"{where}.{word.name}.min_reply_length", what))
+                found.append(director.problem(f"{where}.{name}.min_reply_length", what))
     return found
 
 
@@ -239,18 +243,26 @@ def _resolve(director: Director, real: Server, where: str) -> list[Problem]:
     return [director.problem(f"{where}.resolve", what, "write a real_server for each")]
 
 
-def _pool(director: Director, server: Server, where: str) -> list[Problem]:
-    seen: set[tuple[str, int | None]] = set()
+def _span(real: Server) -> _Span | None:
+    """The first address of a real server's block, and how many there are; None when unreadable."""
+    try:
+        return address.span(str(real.get("ip")))
+    except BadValue:
+        return None
+
+
+def _pool(director: Director, server: Server, reals: _Reals, spans: t.Sequence[_Span | None]) -> list[Problem]:
+    seen: set[tuple[int, int, int | None]] = set()
     found: list[Problem] = []
-    for number, real in enumerate(blocks(server.get("real_server"))):
-        path = f"{where}.real_server[{label(REAL_SERVER, real, number)}]"
-        try:
-            addresses = address.expand(str(real.get("ip")))
-        except BadValue:
+    for (path, real), span in zip(reals, spans):
+        if span is None:
             continue
-        for at in addresses:
-            key = (str(at), model.whole(real.get("port", server.get("port"))))
+        low, count = span
+        port = model.whole(real.get("port", server.get("port")))
+        for number in range(int(low), int(low) + count):
+            key = (low.version, number, port)
             if key in seen:
+                at = low + (number - int(low))
                 found.append(
                     director.problem(path, f"the real server {at} is in this pool twice", "write it once")
                 )
@@ -258,13 +270,22 @@ def _pool(director: Director, server: Server, where: str) -> list[Problem]:
     return found
 
 
-def _weights(director: Director, server: Server, where: str) -> list[Problem]:
+def _weights_of(server: Server, reals: _Reals, spans: t.Sequence[_Span | None]) -> list[int]:
+    """The weights of all real servers; none when one is unreadable."""
     default = server.get("weight", 1)
-    reals = model.real_servers(server)
-    weights = [model.whole(fields(real).get("weight", default)) for real in reals]
-    if not weights or any(weight is None for weight in weights):
+    found: list[int] = []
+    for (_path, real), span in zip(reals, spans):
+        weight = model.whole(real.get("weight", default))
+        if weight is None:
+            return []
+        found += [weight] * (span[1] if span is not None else 1)
+    return found
+
+
+def _weights(director: Director, server: Server, where: str, weights: list[int]) -> list[Problem]:
+    if not weights:
         return []
-    total = sum(weight for weight in weights if weight is not None)
+    total = sum(weights)
     if total == 0:
         return [
             director.problem(
@@ -285,16 +306,9 @@ def _weights(director: Director, server: Server, where: str) -> list[Problem]:
     return []
 
 
-def _own_weights(server: Server) -> list[int]:
-    """The weights of all real servers; none when one is unreadable."""
-    default = server.get("weight", 1)
-    weights = [model.whole(real.get("weight", default)) for real in model.real_servers(server)]
-    return [] if None in weights else [weight for weight in weights if weight is not None]
-
-
-def _floor(director: Director, server: Server, where: str) -> list[Problem]:
+def _floor(director: Director, server: Server, where: str, weights: list[int]) -> list[Problem]:
     """The depool floor: there are so many servers, and with a sorry server they are enough for the quorum."""
-    said, weights = str(server.get("depool_floor", "0")), sorted(_own_weights(server))
+    said = str(server.get("depool_floor", "0"))
     number = model.whole(said.rstrip("%"))
     if not number or not weights:
         return []
@@ -303,7 +317,7 @@ def _floor(director: Director, server: Server, where: str) -> list[Problem]:
     elif number > len(weights):
         what = f"{number} is above the number of real servers, {len(weights)}"
         return [director.problem(f"{where}.depool_floor", what, f"write at most {len(weights)}, or 100%")]
-    kept = sum(weights[:number])
+    kept = sum(sorted(weights)[:number])
     least = (model.whole(server.get("quorum", 1)) or 1) - (model.whole(server.get("hysteresis", 0)) or 0)
     if server.get("sorry_server") is None or kept >= least:
         return []
@@ -311,9 +325,8 @@ def _floor(director: Director, server: Server, where: str) -> list[Problem]:
     return [director.problem(f"{where}.depool_floor", what, "write a higher one, or a lower quorum", WARNING)]
 
 
-def _slow_start(director: Director, server: Server, where: str) -> list[Problem]:
+def _slow_start(director: Director, server: Server, where: str, weights: list[int]) -> list[Problem]:
     said = [server, *blocks(server.get("real_server"))]
-    weights = _own_weights(server)
     if max(weights, default=2) > 1 or not any(model.whole(one.get("slow_start", 0)) != 0 for one in said):
         return []
     what = "a weight of 1 has nowhere to grow from"

@@ -12,8 +12,6 @@ from . import model
 from .director import Director
 from .merge import blocks
 from .problem import Problem
-from .schema_lvs import REAL_SERVER
-from .validate import label
 
 _TRACKED = {"track_file": "track_file", "track_process": "vrrp_track_process", "track_bfd": "bfd_instance"}
 _CHECKED = {"FILE_CHECK": ("track_file", "track_file"), "BFD_CHECK": ("name", "bfd_instance")}
@@ -54,9 +52,8 @@ def _missing(director: Director, where: str, key: str, names: t.Iterable[str], k
 
 def _in_checks(director: Director, known: _Names) -> list[Problem]:
     found: list[Problem] = []
-    for where, server in director.servers():
-        for number, real in enumerate(blocks(server.get("real_server"))):
-            path = f"{where}.real_server[{label(REAL_SERVER, real, number)}]"
+    for pool in director.pools:
+        for path, real in pool.real_servers:
             for check, (word, key) in _CHECKED.items():
                 for one in blocks(real.get(check)):
                     if one.get(word) is not None:

@@ -6,18 +6,27 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from . import address
-from .merge import Configuration, canonical, fields, items, merge
+from .merge import Configuration, blocks, canonical, fields, items, merge
 from .places import Places
 from .problem import ERROR, Position, Problem
 from .schema import CONFIGURATION_VARIABLES, HOST_INSTANCES
-from .schema_lvs import VIRTUAL_SERVER
+from .schema_lvs import REAL_SERVER, VIRTUAL_SERVER
 from .schema_vrrp import VRRP_INSTANCE
 from .validate import label
 
 READ_VARIABLES = (*CONFIGURATION_VARIABLES, "director_address", "director_engine", "ansible_host")
+
+
+class Pool(t.NamedTuple):
+    """A virtual server and its real servers, each with its path."""
+
+    where: str
+    server: t.Mapping[str, t.Any]
+    real_servers: t.Sequence[tuple[str, t.Mapping[str, t.Any]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,3 +91,13 @@ class Director:
         """Every virtual server with its path."""
         for number, server in enumerate(items(self.configuration["virtual_server"])):
             yield f"director_virtual_servers[{label(VIRTUAL_SERVER, server, number)}]", server
+
+    @functools.cached_property
+    def pools(self) -> t.Sequence[Pool]:
+        """The same with the real servers; of these there can be tens of thousands, and several checks ask."""
+        found: list[Pool] = []
+        for where, server in self.servers():
+            reals = enumerate(blocks(server.get("real_server")))
+            paths = [(f"{where}.real_server[{label(REAL_SERVER, real, number)}]", real) for number, real in reals]
+            found.append(Pool(where, server, paths))
+        return found

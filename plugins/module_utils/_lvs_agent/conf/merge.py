@@ -22,22 +22,26 @@ from .words import BLOCK, BLOCKS, Block
 Configuration = dict[str, t.Any]
 Fields = dict[str, t.Any]
 
+_MAPPING = (dict, Mapping)  # to ask an abstract class costs several times more
+
 
 def fields(value: t.Any) -> t.Mapping[str, t.Any]:
     """The value when it is a mapping, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, _MAPPING) else {}
 
 
 def items(value: t.Any) -> list[t.Any]:
     """The elements of a list; a mapping is a list of one; anything else is empty."""
-    if isinstance(value, Mapping):
-        return [value]
-    return list(value) if isinstance(value, (list, tuple)) else []
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    return [value] if isinstance(value, _MAPPING) else []
 
 
 def blocks(value: t.Any) -> list[t.Mapping[str, t.Any]]:
     """The mappings among the elements of a list."""
-    return [item for item in items(value) if isinstance(item, Mapping)]
+    if value is None:
+        return []
+    return [item for item in items(value) if isinstance(item, _MAPPING)]
 
 
 def canonical(block: Block, value: t.Any) -> Fields:

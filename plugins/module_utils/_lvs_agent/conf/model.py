@@ -19,10 +19,13 @@ OWNER = 255  # the priority of the owner of the address
 DEFAULT_ALGORITHM = "wlc"
 DEFAULT_METHOD = "NAT"
 DEFAULT_PROTOCOL = "TCP"
+_PLAIN = 10**18  # numbers below it are numbers for values.number, too
 
 
 def whole(value: t.Any) -> int | None:
     """A whole number or None."""
+    if value is None or (type(value) is int and -_PLAIN < value < _PLAIN):
+        return value  # nearly always, and a large file has a million of them
     found = values.number(value)
     return int(found) if found is not None and found == found.to_integral_value() else None
 
@@ -76,8 +79,9 @@ def interval(instance: t.Mapping[str, t.Any]) -> decimal.Decimal:
 
 def method(server: t.Mapping[str, t.Any], word: str, default: str = DEFAULT_METHOD) -> str:
     """NAT, DR or TUN, without TUN's options."""
-    said = str(server.get(word, "")).split()
-    return said[0] if said else default
+    said = server.get(word)
+    words = str(said).split() if said is not None else ()
+    return words[0] if words else default
 
 
 def is_on(value: t.Any) -> bool:
@@ -108,11 +112,12 @@ def real_servers(server: t.Mapping[str, t.Any]) -> list[Fields]:
     """The real servers of a virtual server, ranges written out, addresses normalised where readable."""
     found: list[Fields] = []
     for real in items(server.get("real_server")):
-        given = dict(fields(real))
+        given = fields(real)
+        said = str(given.get("ip"))
         try:
-            addresses = [str(at) for at in address.expand(str(given.get("ip")))]
+            addresses = [str(at) for at in address.expand(said)]
         except BadValue:
-            addresses = [str(given.get("ip"))]
+            addresses = [said]
         found += [{**given, "ip": at} for at in addresses]
     return found
 
@@ -146,22 +151,25 @@ def sync_daemon_interfaces(configuration: t.Mapping[str, t.Any]) -> list[tuple[s
     return found
 
 
+_NOTIFY = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "notify", "notify_deleted")
+_SCRIPT_WORDS: t.Mapping[str, tuple[str, ...]] = {
+    "global_defs": (
+        "startup_script",
+        "shutdown_script",
+        "notify_fifo_script",
+        "vrrp_notify_fifo_script",
+        "lvs_notify_fifo_script",
+    ),
+    "vrrp_sync_group": _NOTIFY,
+    "vrrp_instance": (*_NOTIFY, "notify_master_rx_lower_pri"),
+    "virtual_server": ("quorum_up", "quorum_down"),
+    "real_server": ("notify_up", "notify_down"),
+}
+
+
 def script_words(block_name: str) -> tuple[str, ...]:
     """The words of a block that make keepalived run a script."""
-    notify = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "notify", "notify_deleted")
-    return {
-        "global_defs": (
-            "startup_script",
-            "shutdown_script",
-            "notify_fifo_script",
-            "vrrp_notify_fifo_script",
-            "lvs_notify_fifo_script",
-        ),
-        "vrrp_sync_group": notify,
-        "vrrp_instance": (*notify, "notify_master_rx_lower_pri"),
-        "virtual_server": ("quorum_up", "quorum_down"),
-        "real_server": ("notify_up", "notify_down"),
-    }.get(block_name, ())
+    return _SCRIPT_WORDS.get(block_name, ())
 
 
 def has_scripts(configuration: t.Mapping[str, t.Any]) -> bool:

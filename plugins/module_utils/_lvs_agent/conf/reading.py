@@ -24,6 +24,7 @@ from .words import (
     BLOCK,
     BLOCKS,
     GONE,
+    INT,
     LINES,
     NOT_SUPPORTED,
     OWN,
@@ -195,7 +196,7 @@ class Reading:
 
     def _head(self, block: Block, statement: Statement, found: Fields, trail: _Trail) -> None:
         """The words between a block's keyword and its brace."""
-        keys = [word for word in block.words if word.key]
+        keys = block.keys
         said = statement.words[1:]
         first = 1
         if said and said[0] in ("fwmark", "group") and any(word.name == said[0] for word in keys):
@@ -204,12 +205,20 @@ class Reading:
         else:
             keys = [word for word in keys if word.name in ("name", "ip", "port")]
         for word, one in zip(keys, said):
+            seen = (id(word), one)
+            if seen in self._values:
+                found[word.name] = self._values[seen]
+                continue
             single = Statement([word.name, one], statement.source, statement.number)
             try:
                 found[word.name] = typed.value(word, single)
             except BadValue as bad:
                 found[word.name] = one
                 self._problem(trail, statement, bad.what, bad.instead, first + keys.index(word))
+                continue
+            if word.kind == INT:
+                # tens of thousands of real servers have the same few ports
+                self._values[seen] = found[word.name]
         if keys and not said:
             self._problem(trail, statement, f"this {block.name} has no {keys[0].name}", f"write it behind {block.name}")
         if len(said) > len(keys):
@@ -227,8 +236,8 @@ class Reading:
             self._problem(trail, statement, what, "give every block its own name", 1)
 
     def _complete(self, block: Block, statement: Statement, found: Fields, trail: _Trail) -> None:
-        for word in block.words:
-            if word.required and not word.default and word.name not in found and not word.key:
+        for word in block.needed:
+            if word.name not in found:
                 other = _REQUIRED.get(word.name, "")
                 if block.name == "vrrp_instance" and other in found:
                     continue

@@ -21,6 +21,7 @@ from .words import FLAG, INT, NUMBER, REGEX, SCRIPT, SWITCH, WORDS, Word
 
 _WHOLE = re.compile(r"[+-]?[0-9]+\Z")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)\Z")
+_PLAIN_ADDRESS = re.compile(r"[0-9A-Fa-f.:]+\Z")
 _FLAT = ("member", "text")  # lists of which each word is an element, not each line
 
 
@@ -35,9 +36,11 @@ def value(word: Word, statement: Statement) -> t.Any:
     if not said:
         return _alone(word)
     if word.kind == WORDS:
-        line = " ".join(quote(one) for one in said)
         if word.line == "servers" and len(said) == 1:
+            if _PLAIN_ADDRESS.match(said[0]) and address.try_parse(said[0]) is not None:
+                return said[0]  # as all that follows would find at length, for each of tens of thousands
             _one_address(said[0])
+        line = " ".join(quote(one) for one in said)
         return _judged(word, line, said)
     if len(said) > 1:
         what = f"{' '.join(said[1:])!r} is too much: {word.name} has one value"

@@ -62,7 +62,7 @@ def boolean(value: t.Any) -> bool | None:
 
 def number(value: t.Any) -> decimal.Decimal | None:
     """A number, or the text of one, exactly; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     return _decimal(str(value).strip())
 

@@ -104,6 +104,16 @@ class Block:
         table.update({word.name: word for word in self.words})
         return table
 
+    @functools.cached_property
+    def keys(self) -> t.Sequence[Word]:
+        """The words that follow the block's own name."""
+        return [word for word in self.words if word.key]
+
+    @functools.cached_property
+    def needed(self) -> t.Sequence[Word]:
+        """The words that nothing can stand in for, between the braces."""
+        return [word for word in self.words if word.required and not word.default and not word.key]
+
     def spellings(self) -> list[str]:
         """Every spelling worth suggesting to somebody who mistyped one."""
         return [name for name, word in self.index().items() if word.kind not in (GONE, RAW, REFUSED)]

@@ -47,11 +47,26 @@ from .plan import (
 Words = Mapping[str, Any]
 T = TypeVar("T")
 
+_KINDS = tuple(word.name for word in CHECKS)
+
 _INTERVAL = 60 * SECOND
 _TIMEOUT = 5 * SECOND
 _RETRIES = {"DNS_CHECK": 3, "MISC_CHECK": 0, "FILE_CHECK": 0}
 _RETRY_DELAY = {"HTTP_GET": 3 * SECOND, "SSL_GET": 3 * SECOND}  # DNS_CHECK: the interval
 _FILE_INTERVAL = SECOND  # keepalived has no timer for it: it is told of changes
+# the words of which a timing is made
+_TIMING = (
+    "alpha",
+    "delay_loop",
+    "connect_timeout",
+    "delay_before_retry",
+    "warmup",
+    "deadline",
+    "rise",
+    "fall",
+    "retry",
+    "log_all_failures",
+)
 # how many times a run may wait for connect_timeout: the steps of its protocol
 _STEPS = {"TCP_CHECK": 1, "HTTP_GET": 3, "SSL_GET": 5, "SMTP_CHECK": 5, "DNS_CHECK": 2, "UDP_CHECK": 2, "PING_CHECK": 1}
 _SMTP_PORT = 25
@@ -69,10 +84,16 @@ class _Server(NamedTuple):
     configuration: Words
     service: str
     name: str
-    where: str
+    place: str
+    position: int
     commands: Commands
     host_name: str
     shared: dict[Any, Any]  # equal parts of many checks, once in memory and in a pickle
+
+    @property
+    def where(self) -> str:
+        """As in a problem, for the few that have one."""
+        return f"{self.place}.real_server[{label(REAL_SERVER, self.real, self.position)}]"
 
 
 def service_key(virtual: Words) -> str:
@@ -83,13 +104,13 @@ def service_key(virtual: Words) -> str:
     protocol = str(virtual.get("protocol", "")).upper()
     if virtual.get("group") is not None:
         return f"{protocol} group {virtual['group']}".strip()
-    return f"{protocol} {_host_port(str(virtual['ip']), model.whole(virtual.get('port')) or 0)}"
+    return f"{protocol} {_host_port(str(address.parse(str(virtual['ip']))), model.whole(virtual.get('port')) or 0)}"
 
 
 def server_key(real: Words) -> str:
     """A real server of a settled configuration as text: ``192.0.2.10:80``, without a port just the address."""
     port = model.whole(real.get("port"))
-    return _host_port(str(real["ip"]), port) if port is not None else str(_parsed(str(real["ip"])))
+    return _host_port(str(real["ip"]), port) if port is not None else str(real["ip"])
 
 
 def plans(
@@ -105,16 +126,16 @@ def plans(
     """
     found: list[CheckPlan] = []
     problems: list[Problem] = []
-    places: dict[CheckId, str] = {}
+    places: dict[CheckId, str] = {}  # of those that use files
     for server in _servers(configuration, commands, host_name or os.uname().nodename):
         for kind, number, check in _checks_of(server.real):
-            where = f"{server.where}.{kind}"
             try:
                 made = _plans(server, kind, number, check)
             except BadValue as bad:
-                problems.append(Problem(where, bad.what, bad.instead))
+                problems.append(Problem(f"{server.where}.{kind}", bad.what, bad.instead))
                 continue
-            places.update((plan.id, where) for plan in made)
+            if kind == "SSL_GET":
+                places.update((plan.id, f"{server.where}.{kind}") for plan in made)
             found += made
     _mark(found)
     problems += _bad_files(found, places, try_tls)
@@ -128,26 +149,19 @@ def _servers(configuration: Words, commands: Commands, host_name: str) -> Iterat
     for number, virtual in enumerate(configuration["virtual_server"]):
         service = service_key(virtual)
         place = f"virtual_server[{label(VIRTUAL_SERVER, virtual, number)}]"
-        for position, real in enumerate(model.real_servers(virtual)):
-            where = f"{place}.real_server[{label(REAL_SERVER, real, position)}]"
-            yield _Server(real, virtual, configuration, service, server_key(real), where, commands, host_name, shared)
+        for position, real in enumerate(blocks(virtual.get("real_server"))):
+            name = server_key(real)
+            yield _Server(real, virtual, configuration, service, name, place, position, commands, host_name, shared)
 
 
 def _checks_of(real: Words) -> Iterator[tuple[str, int, Words]]:
-    for word in CHECKS:
-        for number, check in enumerate(blocks(real.get(word.name)) if word.name in real else ()):
-            yield word.name, number, check
-
-
-@lru_cache(maxsize=1024)
-def _parsed(text: str) -> address.Address:
-    """An address; the same ones are asked for again and again."""
-    return address.parse(text)
+    for kind in [kind for kind in _KINDS if kind in real]:
+        for number, check in enumerate(blocks(real[kind])):
+            yield kind, number, check
 
 
 def _host_port(host: str, port: int) -> str:
-    at = _parsed(host)
-    return f"[{at}]:{port}" if at.version == 6 else f"{at}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 # ---- one check
@@ -161,7 +175,7 @@ def _plans(server: _Server, kind: str, number: int, check: Words) -> list[CheckP
     return [
         CheckPlan(
             CheckId(server.service, server.name, kind, number + extra * len(items(server.real[kind]))),
-            _once(server, _timing(server, kind, check, one)),
+            _timing(server, kind, check, one),
             one,
             via_vip,
         )
@@ -194,6 +208,16 @@ def _ns(value: Any, default: int) -> int:
 
 
 def _timing(server: _Server, kind: str, words: Words, check: Check) -> Timing:
+    """That of a check. Tens of thousands say the same, and it is worked out once."""
+    steps = check.timeout_ns if isinstance(check, MiscCheck) else len(check.urls) if isinstance(check, HttpCheck) else 0
+    said = (id(server.virtual), kind, steps, *map(words.get, _TIMING), *map(server.real.get, _TIMING))
+    found: Timing | None = server.shared.get(said)
+    if found is None:
+        found = server.shared[said] = _once(server, _worked_out(server, kind, words, check))
+    return found
+
+
+def _worked_out(server: _Server, kind: str, words: Words, check: Check) -> Timing:
     alpha = model.is_on(_said(server, words, "alpha"))
     if isinstance(check, FileCheck):
         return Timing(_FILE_INTERVAL, _FILE_INTERVAL, _FILE_INTERVAL, 0, _FILE_INTERVAL, 1, 1, alpha)
@@ -254,7 +278,7 @@ def _endpoint(
     """Where a check goes, its ``host`` block first; ``port`` when nobody says one, 0 for a check without ports."""
     host = host or {}
     to = server.virtual["ip"] if via_vip else host.get("connect_ip", check.get("connect_ip", server.real["ip"]))
-    target = _parsed(str(to))
+    target = address.parse(str(to))
     source = address.try_parse(host.get("bindto", check.get("bindto")))
     interface = str(check.get("bind_if", ""))
     if port != 0:
@@ -274,7 +298,7 @@ def _endpoint(
         source_port=_whole(check.get("bind_port"), 0),
         source_interface=interface if source is not None and source.version == 6 and source.is_link_local else "",
         fwmark=_whole(check.get("fwmark"), 0),
-        via=_parsed(str(server.real["ip"])).packed if via_vip else b"",
+        via=address.parse(str(server.real["ip"])).packed if via_vip else b"",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..conf import address
 from ..conf.quoting import split
 from ..health import from_conf as health_conf
 from ..health.plan import CheckPlan
@@ -33,7 +34,7 @@ def server_key(name: str) -> str:
 
 def _as_real_server(virtual: Words) -> Words:
     words = split(str(virtual["sorry_server"]))
-    real: dict[str, Any] = {"ip": words[0], str(virtual["sorry_server_check"]): [{}]}
+    real: dict[str, Any] = {"ip": str(address.parse(words[0])), str(virtual["sorry_server_check"]): [{}]}
     port = words[1] if len(words) > 1 else virtual.get("port")
     if port is not None:
         real["port"] = port
