@@ -12,7 +12,7 @@ import pytest
 
 from _lvs_agent.health.attempt import Outcome
 from _lvs_agent.health.plan import CheckId, CheckPlan, Endpoint, TcpCheck, Timing
-from _lvs_agent.health.results import digests, parse, to_json
+from _lvs_agent.health.results import Digests, digests, parse, to_json
 from _lvs_agent.health.scheduler import Result
 
 TIMING = Timing(1, 1, 1, 1, 1)
@@ -42,6 +42,17 @@ def test_only_what_is_not_simply_up_is_written() -> None:
     assert set(found) == set(results)
     assert found[plans[3].id] == down
     assert found[plans[0].id] == up(plans[0])._replace(ended_ns=0)
+
+
+def test_digests_follow_what_is_asked() -> None:
+    other = "TCP 192.0.2.2:80"
+    plans = [plan(1), plan(2), plan(3, other)]
+    found = Digests()
+    assert found.of(plans) == found.of(list(plans)) == digests([plan(1), plan(2), plan(3, other)])
+    changed = found.of([plans[0], plan(4), plans[2]])
+    assert changed == digests([plan(1), plan(4), plan(3, other)])
+    assert changed[other] == digests(plans)[other]
+    assert found.of(plans[:1]) == digests([plan(1)]) != digests(plans[1:2])
 
 
 def test_a_check_that_has_not_run_is_still_one() -> None:

@@ -274,6 +274,22 @@ def test_what_asks_the_same_keeps_its_state(world: World) -> None:
     assert times(world, 3) == [1]
 
 
+def test_checks_that_are_the_very_same_go_on(world: World) -> None:
+    world.results[2] = BAD
+    first, second, third = plan(1), plan(2), plan(3)
+    world.scheduler.configure([first, second], world.now)
+    world.run(3)
+    before = world.scheduler.results()
+    world.scheduler.configure([third, second, first], world.now)
+    assert list(world.scheduler.results()) == [third.id, second.id, first.id]
+    assert {key: world.scheduler.results()[key] for key in before} == before
+    world.scheduler.configure([first], world.now)
+    assert world.scheduler.results() == {first.id: before[first.id]}
+    world.run(10)
+    assert len(times(world, 3)) == 0
+    assert len(times(world, 1)) > 1
+
+
 def test_what_asks_something_else_begins_anew(world: World) -> None:
     world.results[1] = BAD
     world.scheduler.configure([plan(1)], world.now)

@@ -105,6 +105,39 @@ def test_a_reload_keeps_what_is_known_and_tells_of_what_goes() -> None:
     assert [server.addr for server in decisions.table[KEY].servers] == ["10.0.0.3"]
 
 
+def test_a_reload_looks_again_only_at_what_it_changes() -> None:
+    decisions = running(1, 2)
+    stays = decisions.virtual_server(OTHER)
+    assert stays is not None
+    changed = LvsPlan((virtual([real(1), real(2, 7)]), stays))
+    assert decisions.configure(changed, all_up(1, 2)) == []
+    decided = decisions.decide(2 * SECOND)
+    assert list(decided.part) == [KEY]
+    assert [server.weight for server in decisions.table[KEY].servers.values()] == [1, 7]
+    assert set(decisions.table) == {KEY, OTHER_KEY}
+    # of a plan that stays something else may be known, or nothing any more
+    down = {**all_up(1, 2), CheckId(OTHER, name(9), "TCP_CHECK", 0): DOWN}
+    for health, servers in ((down, 0), (all_up(1, 2), 1)):
+        decisions.configure(changed, health)
+        assert list(decisions.decide(3 * SECOND).part) == [OTHER_KEY]
+        assert len(decisions.table[OTHER_KEY].servers) == servers
+    decisions.configure(changed, {check(1): UP, check(2): UP})
+    assert list(decisions.decide(4 * SECOND).part) == [OTHER_KEY]
+
+
+def test_a_reload_does_not_end_a_slow_start() -> None:
+    decisions = Decisions()
+    slow = LvsPlan((virtual([real(1, 10, slow_start_ns=10 * SECOND), real(2, 10)]),))
+    decisions.configure(slow, {check(1): DOWN, check(2): UP})
+    decisions.decide(SECOND)
+    decisions.checked(check(1), UP)
+    decisions.decide(2 * SECOND)
+    due = decisions.deadline_ns()
+    decisions.configure(LvsPlan((*slow.virtual_servers, other())), all_up(1, 2))
+    decisions.decide(2 * SECOND)
+    assert decisions.deadline_ns() == due
+
+
 def test_a_virtual_server_that_goes_leaves_the_table() -> None:
     decisions = running(1)
     decisions.configure(LvsPlan((other(),)), all_up())

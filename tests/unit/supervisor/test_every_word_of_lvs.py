@@ -261,7 +261,7 @@ def settings_of(case: Case, path: Path) -> tuple[Any, reader.Result]:
     if result.settings is None:
         return None, result
     settings = dataclasses.replace(result.settings, lvs=b"", commands=None)  # type: ignore[arg-type]
-    return (settings, lvs_settings.unpack(result.settings.lvs)), result
+    return (settings, lvs_settings.unpack(result.settings.lvs)[0]), result
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ are still the same ones, so that one that is not in the file is known to be up.
 
 from __future__ import annotations
 
+import operator
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -25,11 +26,39 @@ class _Said(NamedTuple):
     state: tuple[bool, bool, int, Outcome, int]
 
 
-def digests(plans: Iterable[CheckPlan]) -> dict[str, int]:
+class Digests:
     """By virtual server, what is the same as long as its checks ask the same."""
-    found: dict[str, int] = {}
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[list[CheckPlan], int]] = {}
+
+    def of(self, plans: Iterable[CheckPlan]) -> dict[str, int]:
+        """Those of these checks. What are the very checks of the last time is not looked at again."""
+        known, self._known = self._known, {}
+        for service, own in _by_service(plans).items():
+            before, digest = known.get(service, ((), 0))
+            if len(own) != len(before) or not all(map(operator.is_, own, before)):
+                digest = _digest(own)
+            self._known[service] = (own, digest)
+        return {service: digest for service, (_own, digest) in self._known.items()}
+
+
+def digests(plans: Iterable[CheckPlan]) -> dict[str, int]:
+    """The same for once."""
+    return Digests().of(plans)
+
+
+def _by_service(plans: Iterable[CheckPlan]) -> dict[str, list[CheckPlan]]:
+    found: dict[str, list[CheckPlan]] = {}
     for plan in plans:
-        found[plan.id.service] = zlib.crc32(repr((plan.id, plan.check)).encode(), found.get(plan.id.service, 0))
+        found.setdefault(plan.id.service, []).append(plan)
+    return found
+
+
+def _digest(plans: Iterable[CheckPlan]) -> int:
+    found = 0
+    for plan in plans:
+        found = zlib.crc32(repr((plan.id, plan.check)).encode(), found)
     return found
 
 

@@ -15,7 +15,7 @@ import logging
 import resource
 import select
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from random import Random
 from typing import NamedTuple
 
@@ -134,25 +134,26 @@ class Scheduler:
         old, known = self._states, self._known
         self._known = {}
         wanted = list(plans)
-        matches = _matched(wanted, {**{key: one.check for key, one in known.items()}, **_questions(old)})
-        healthy = _healthy(old)
-        _prepare_files(wanted, matches)
-        self._states = {}
-        kept: set[int] = set()
-        for plan in wanted:
+        kept = {plan.id for plan in wanted if plan.id in old and old[plan.id].plan is plan}
+        others = [plan for plan in wanted if plan.id not in kept] if kept else wanted
+        left = {key: state for key, state in old.items() if key not in kept}
+        matches = _matched(others, {**{key: one.check for key, one in known.items()}, **_questions(left)})
+        _prepare_files(wanted, {*matches, *kept})
+        healthy = _healthy(old, {plan.id.service for plan in others})
+        made: dict[CheckId, _State] = {}
+        for plan in others:
             before = matches.get(plan.id)
-            if before in old:
-                state = self._keep(old[before], plan, now_ns)
-                kept.add(id(state))
+            if before in left:
+                state = self._keep(left.pop(before), plan, now_ns)
             elif before is not None:
                 state = self._resume(plan, known[before], now_ns)
             else:
                 state = _State(plan, begun(plan.timing, plan.id[:2] in healthy))
                 self._begin(state, plan.timing.warmup_ns, now_ns)
-            self._states[plan.id] = state
-        for state in old.values():
-            if id(state) not in kept:
-                self._abandon(state)
+            made[plan.id] = state
+        self._states = {plan.id: made.get(plan.id) or old[plan.id] for plan in wanted}
+        for state in left.values():
+            self._abandon(state)
 
     def suspend(self, services: Iterable[str], now_ns: int) -> None:
         """Run no checks of these services, and those of all others; states stay as they are (``ha_suspend``)."""
@@ -437,7 +438,7 @@ def _matched(plans: list[CheckPlan], before: Mapping[CheckId, Check]) -> dict[Ch
     return found
 
 
-def _prepare_files(plans: list[CheckPlan], known: Mapping[CheckId, CheckId]) -> None:
+def _prepare_files(plans: list[CheckPlan], known: Container[CheckId]) -> None:
     """What FILE_CHECK has to do once, for files that no check had that was known before."""
     checks = [(plan.id in known, plan.check) for plan in plans if isinstance(plan.check, FileCheck)]
     if checks:
@@ -446,10 +447,10 @@ def _prepare_files(plans: list[CheckPlan], known: Mapping[CheckId, CheckId]) -> 
         file.prepare([check for _known, check in checks], [check for was_known, check in checks if was_known])
 
 
-def _healthy(states: Mapping[CheckId, _State]) -> set[tuple[str, str]]:
-    """Service and server of those whose checks have all run and are up."""
-    seen = {key[:2] for key in states}
-    return seen - {key[:2] for key, state in states.items() if not (state.verdict.has_run and state.verdict.up)}
+def _healthy(states: Mapping[CheckId, _State], services: Container[str]) -> set[tuple[str, str]]:
+    """Service and server of those whose checks have all run and are up, in these services."""
+    found = {key: state.verdict for key, state in states.items() if key.service in services}
+    return {key[:2] for key in found} - {key[:2] for key, one in found.items() if not (one.has_run and one.up)}
 
 
 def _descriptors() -> int:

@@ -48,21 +48,34 @@ class Decisions:
     def configure(self, plan: LvsPlan, health: Mapping[CheckId, Health]) -> list[Transition]:
         """Decide by this plan from now on; ``health`` is all that is known of its checks.
 
-        What is taken out is told as down; the next ``decide`` looks at everything.
+        What is taken out is told as down; the next ``decide`` looks at all but those whose plan is the very same object
+        and of whose checks nothing else is known.
         """
         virtual = {one.name: one for one in plan.virtual_servers}
+        same = self._same(virtual, health) if plan.init_notifies == self.plan.init_notifies else set()
         told = [
             transition
             for name, old in self._virtual.items()
-            if name in self.states
+            if name in self.states and name not in same
             for transition in of_reload(old, virtual.get(name), self.states[name])
         ]
+        self.table = {
+            **{one.service.key: one for one in plan.probes},
+            **{service.key: self.table[service.key] for name in same for service in virtual[name].services},
+        }
         self.plan, self._virtual, self._health = plan, virtual, dict(health)
         self.states = {name: state for name, state in self.states.items() if name in virtual}
-        self.table = {one.service.key: one for one in plan.probes}
-        self._due = {}
-        self._marked = dict.fromkeys(virtual)
+        self._due = {name: due for name, due in self._due.items() if name in same}
+        self._marked = {name: None for name in virtual if name not in same}
         return told
+
+    def _same(self, virtual: Mapping[str, VirtualServerPlan], health: Mapping[CheckId, Health]) -> set[str]:
+        """Those about which there is nothing to decide anew."""
+        known = self._health
+        news = {check.service for check, one in health.items() if known.get(check) != one}
+        news.update(check.service for check in known if check not in health)
+        marked = news.union(self._marked)
+        return {name for name, one in virtual.items() if self._virtual.get(name) is one and name not in marked}
 
     def resume(self, states: Mapping[str, ServiceState]) -> None:
         """What was decided before a restart, for the next ``configure``."""

@@ -138,7 +138,7 @@ class LvsOperator:
         decisions = self._process.decisions
         wanted, keep_others = decisions.table, set(decisions.keep_others())
         if question.settings:
-            settings = self._process.at_names(lvs_settings.unpack(question.settings))
+            settings = self._process.at_names(lvs_settings.unpack(question.settings)[0])
             other = Decisions()
             other.resume(decisions.states)
             other.order(decisions.overrides)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ..lvs.transitions import Transition
     from .channel import Channel
     from .lvs_files import LvsFiles
-    from .lvs_settings import LvsSettings
+    from .lvs_settings import LvsSettings, Parts
 
 _SECOND = 1_000_000_000
 _KEEP_SHARE = 20  # writing down what is known takes one part in so many of its time, at most
@@ -84,6 +84,8 @@ class LvsProcess:
         self._sync = sync_daemon.SyncDaemons()
         self._line = Line(channel, self._told, self._alone)
         self._operator = LvsOperator(self)
+        self._parts: Parts = {}
+        self._digests = results.Digests()
         self._asked: dict[str, int] = {}
         self._checks: dict[tuple[str, str], tuple[CheckId, ...]] = {}
         self._settings: LvsSettings | None = None
@@ -154,7 +156,8 @@ class LvsProcess:
 
     def _told(self, message: Any, now_ns: int) -> None:
         if isinstance(message, messages.Configure):
-            self._configure(lvs_settings.unpack(message.settings), now_ns)
+            settings, self._parts = lvs_settings.unpack(message.settings, self._parts)
+            self._configure(settings, now_ns)
         elif isinstance(message, messages.Masters):
             self.decisions.masters = message.names
             self._suspend(now_ns)
@@ -198,7 +201,7 @@ class LvsProcess:
         self._serving = {key: self._serving.get(key, address) for key, address in addresses.items()}
         self._spawner.umask = settings.umask
         problems += self._scheduled.become(settings.scheduling)
-        self._asked = results.digests(settings.checks)
+        self._asked = self._digests.of(settings.checks)
         self._checks = {
             (one.name, server.name): server.checks for one in settings.plan.virtual_servers for server in one.servers
         }
@@ -298,7 +301,7 @@ class LvsProcess:
         self._checked_at = addresses
         now_ns = self.clock()
         checks = self.at_names(self._settings).checks
-        self._asked = results.digests(checks)
+        self._asked = self._digests.of(checks)
         self.scheduler.configure(checks, now_ns)
         self._suspend(now_ns)
         try:
