@@ -39,6 +39,8 @@ daemon off; worker_processes 1; pid {RUN}/nginx; error_log /dev/null crit; user 
 events {{ worker_connections 16384; multi_accept on; }}
 http {{
  access_log off;
+ client_body_temp_path {RUN}/body; proxy_temp_path {RUN}/proxy; fastcgi_temp_path {RUN}/fastcgi;
+ uwsgi_temp_path {RUN}/uwsgi; scgi_temp_path {RUN}/scgi;
  server {{ listen {PORT} backlog=8192; location / {{ return 200 good; }} }}
  server {{ listen {STATUS}; location / {{ stub_status; }} }}
 }}

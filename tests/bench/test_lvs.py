@@ -15,6 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -103,25 +104,42 @@ def cpu_of_guest(pid: int) -> float:
         return 0.0
 
 
+@contextmanager
+def first_of_all() -> Iterator[None]:
+    """What is started here comes first: whatever else this machine does meanwhile is no part of the figures.
+
+    Where the kernel shares the time by sessions (sched(7), autogroup), a nice value counts within one only.
+    """
+    session = Path("/proc/self/autogroup")
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    session_before = session.read_text().split()[-1] if session.exists() else ""
+    os.setpriority(os.PRIO_PROCESS, 0, -10)
+    if session_before:
+        session.write_text("-10")
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+        if session_before:
+            session.write_text(session_before)
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """All figures, part by part."""
     directory = tmp_path_factory.mktemp("guest")
-    before = os.getpriority(os.PRIO_PROCESS, 0)
     cpu = GuestCpu()
-    # whatever else this machine does meanwhile is no part of the figures
-    os.setpriority(os.PRIO_PROCESS, 0, -10)
     try:
-        said = uml_guest.run(
-            GUEST,
-            directory,
-            modules=MODULES,
-            pythonpath=[Path("/mnt/library"), CHECKOUT / "tests/support"],
-            memory_mb=1024,
-            seconds=SECONDS,
-        )
+        with first_of_all():
+            said = uml_guest.run(
+                GUEST,
+                directory,
+                modules=MODULES,
+                pythonpath=[Path("/mnt/library"), CHECKOUT / "tests/support"],
+                memory_mb=1024,
+                seconds=SECONDS,
+            )
     finally:
-        os.setpriority(os.PRIO_PROCESS, 0, before)
         cpu.close()
     last = said["figures"].splitlines()[-1]
     assert last.startswith("{"), said["figures"]
@@ -197,13 +215,10 @@ def test_reload(measured: dict[str, Any], figures: Figures) -> None:
 
 
 def test_reload_of_37000_servers(figures: Figures, tmp_path: Path) -> None:
-    """On this machine's own kernel, which has no IPVS: all but writing the one change into it.
-
-    The reader works, then the others: on an idle machine their CPU time is how long it takes.
-    """
+    """On this machine's own kernel, which has no IPVS: all but writing the one change into it."""
     servers = [f"{address(one)}:80" for one in range(37000)]
     done = "with 37000 real servers"
-    with pair(OURS, tmp_path) as here:
+    with first_of_all(), pair(OURS, tmp_path) as here:
         director = here.a
         director.file.write_text(configuration(servers, interval=60, advert=ADVERT_S, nic="eth0"))
         director.start()
@@ -230,10 +245,11 @@ def test_reload_of_37000_servers(figures: Figures, tmp_path: Path) -> None:
         time.sleep(1)
         late = latest_ms(here.log, place)
     name = "37,000 servers, a weight changed by a reload, no IPVS"
-    said = {OURS: f"{used:.1f} s of CPU in {took:.1f} s"}
-    figures.add(f"{name}: decided", f"{RELOAD_S:g} s of CPU", said, cpu_seconds=used, seconds=took)
+    said = {OURS: f"{took:.1f} s, {used:.1f} s of CPU"}
+    figures.add(f"{name}: decided", f"{RELOAD_S:g} s", said, cpu_seconds=used, seconds=took)
     said = {OURS: f"{late:.0f} ms ({quiet:.0f} ms without)"}
     figures.add(f"{name}: the latest advert", f"{LATE_MS} ms", said, late_ms=late, without_ms=quiet)
     assert late <= LATE_MS
     assert reader > 0
+    assert took <= RELOAD_S
     assert used <= RELOAD_S
