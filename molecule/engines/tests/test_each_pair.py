@@ -93,7 +93,7 @@ def test_stop_of_the_masters_daemon_and_its_return(site: Site, pair: Pair, captu
     if pair.engines["lvs01"] == "agent":
         # It serves on until the other's advert is heard.
         assert failures(leaving, moved_s=site.announced(capture, "lvs02", stopped)) == []
-        # So does the other one until this one's announcement, which follows the advert; keepalived lets go at the advert.
+        # So does the other one until this one's announcement; keepalived lets go at the advert, which goes before.
         too_early = 0 if pair.engines["lvs02"] == "agent" else unannounced / PROBE_INTERVAL_S + 1
         assert len(failures(coming, moved_s=moved_back)) <= too_early
     else:
