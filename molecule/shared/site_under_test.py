@@ -102,11 +102,11 @@ def failures(attempts: Sequence[probe.Attempt], *, moved_s: float | None = None)
 def _cut_off(attempt: probe.Attempt, moved_s: float) -> bool:
     """Whether the attempt had its connection through one director when its packets went to the other.
 
-    That one knows of no such connection and resets it: ECONNRESET, where a port that nobody serves is ECONNREFUSED.
+    That one knows of no such connection and resets it (ECONNRESET; a port that nobody serves is ECONNREFUSED).
     Only `lvs_sync_daemon` tells one director of the other's connections, and this site has none.
     """
     end_s = attempt.start_s + attempt.took_s
-    return attempt.error == "ECONNRESET" and attempt.start_s - EARLY_S <= moved_s and end_s >= moved_s - EARLY_S
+    return attempt.error in ("ECONNRESET", "EPIPE") and attempt.start_s - EARLY_S <= moved_s and end_s >= moved_s - EARLY_S
 
 
 def lengths(outages: Sequence[probe.Outage]) -> str:
