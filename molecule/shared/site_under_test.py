@@ -105,8 +105,8 @@ def _cut_off(attempt: probe.Attempt, moved_s: float) -> bool:
     That one knows of no such connection and resets it (ECONNRESET; a port that nobody serves is ECONNREFUSED).
     Only `lvs_sync_daemon` tells one director of the other's connections, and this site has none.
     """
-    end_s = attempt.start_s + attempt.took_s
-    return attempt.error in ("ECONNRESET", "EPIPE") and attempt.start_s - EARLY_S <= moved_s and end_s >= moved_s - EARLY_S
+    under_way = attempt.start_s - EARLY_S <= moved_s <= attempt.start_s + attempt.took_s + EARLY_S
+    return under_way and attempt.error in ("ECONNRESET", "EPIPE")
 
 
 def lengths(outages: Sequence[probe.Outage]) -> str:
