@@ -111,6 +111,8 @@ def start(world: World) -> dict[str, Any]:
     wait_until(lambda: world.sync() == ["master"], 10, "sync daemon")
     # scripts run beside the table, and one may end after what it tells of is there
     wait_until(lambda: len(world.told()) == 2, 10, "what the scripts were told")
+    # what the process sums up is up to a second old
+    wait_until(lambda: world.status()["lvs_process"].get("down") == 1, 10, "the summary")
     events = [one["state"] for one in world.daemon.say("events", kind="quorum")["events"]]
     found = {"events": events, "table": world.table(), "sync": world.sync()}
     return {**found, "told": world.told(), "status": world.status()}
