@@ -90,23 +90,31 @@ class Site:
 def failures(attempts: Sequence[probe.Attempt], *, moved_s: float | None = None) -> list[str]:
     """The attempts without an answer, each with its moment, its error and how long it took.
 
-    One that is cut off by the VIP's move, announced at `moved_s` (Unix time), is none of them.
+    Those that are cut off by the VIP's move, announced at `moved_s` (Unix time), are none of them.
     """
+    cut_off = _cut_off(attempts, moved_s) if moved_s else []
     return [
         f"at {attempt.start_s - attempts[0].start_s:.3f} s: {attempt.error} after {attempt.took_s * 1000:.0f} ms"
         for attempt in attempts
-        if attempt.answer is None and not (moved_s and _cut_off(attempt, moved_s))
+        if attempt.answer is None and attempt not in cut_off
     ]
 
 
-def _cut_off(attempt: probe.Attempt, moved_s: float) -> bool:
-    """Whether the attempt had its connection through one director when its packets went to the other.
+def _cut_off(attempts: Sequence[probe.Attempt], moved_s: float) -> list[probe.Attempt]:
+    """The attempts that had their connection through one director when their packets went to the other.
 
-    That one knows of no such connection and resets it (ECONNRESET; a port that nobody serves is ECONNREFUSED).
-    Only `lvs_sync_daemon` tells one director of the other's connections, and this site has none.
+    That one knows of no such connection and resets it (ECONNRESET; a port that nobody serves is ECONNREFUSED). Only
+    `lvs_sync_daemon` tells one director of the other's connections, and this site has none. All of them are under way
+    at one instant; the client's clock is not the capture's.
     """
-    under_way = attempt.start_s - EARLY_S <= moved_s <= attempt.start_s + attempt.took_s + EARLY_S
-    return under_way and attempt.error in ("ECONNRESET", "EPIPE")
+    found = [
+        attempt
+        for attempt in attempts
+        if attempt.error in ("ECONNRESET", "EPIPE")
+        and attempt.start_s - LATE_S <= moved_s <= attempt.start_s + attempt.took_s + LATE_S
+    ]
+    ends = [attempt.start_s + attempt.took_s for attempt in found]
+    return found if not found or found[-1].start_s <= min(ends) + EARLY_S else []
 
 
 def lengths(outages: Sequence[probe.Outage]) -> str:
