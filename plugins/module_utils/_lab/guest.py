@@ -27,8 +27,8 @@ _NUDGE_S = 0.02
 # The machine around the kernel: it switches it on again when it asked for a reboot. Left to itself ("noreboot" is
 # what forbids it) the kernel would execute itself with its taps still open, and would find them busy.
 # On one processor the kernel and the process it traces hand over three times as fast as across two.
-# The kernel misses the signal for a packet now and then (one of some 500 connections hung for up to a second), and finds
-# the packet when the next one comes: the machine sends every NIC a frame of a type nobody knows, as often as bounds that.
+# The kernel misses the signal for a packet now and then (one of a hundred connections stood still, for up to a second)
+# and finds it when the next one comes: the machine sends every NIC a frame of a type that nobody knows all the while.
 _MACHINE = f"""\
 #!/usr/bin/python3 -I
 import os, socket, subprocess, sys, time
