@@ -24,8 +24,11 @@ _PLAIN = 10**18  # numbers below it are numbers for values.number, too
 
 def whole(value: t.Any) -> int | None:
     """A whole number or None."""
-    if value is None or (type(value) is int and -_PLAIN < value < _PLAIN):
-        return value  # nearly always, and a large file has a million of them
+    # nearly always one of these two, and a large file has a million of them
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and -_PLAIN < value < _PLAIN:
+        return int(value)
     found = values.number(value)
     return int(found) if found is not None and found == found.to_integral_value() else None
 
