@@ -129,11 +129,16 @@ def test_no_real_server_answers_arp_for_the_vip(site: Site, capture: wire.Captur
 
 
 def test_the_client_is_served_by_both_in_turn(site: Site) -> None:
+    before = site.scheduled("lvs01")
     attempts = site.ask(1.0)
+    scheduled = site.scheduled("lvs01") - before
     assert failures(attempts) == []
     names = [attempt.answer for attempt in attempts]
     assert set(names) == set(REAL_SERVERS)
-    assert all(one != other for one, other in zip(names, names[1:])), "round robin alternates"
+    # A client's port that was used a minute ago is a connection that IPVS still knows, and has its server again.
+    known = len(attempts) - scheduled
+    assert 0 <= known < len(attempts) / 4
+    assert sum(one == other for one, other in zip(names, names[1:])) <= 2 * known, "round robin alternates"
 
 
 def test_nothing_failed_at_boot(host: Host) -> None:
