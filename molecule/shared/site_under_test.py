@@ -86,14 +86,6 @@ class Site:
         words = [line.split() for line in self.run(director, "ipvsadm", "-Sn").splitlines() if line.startswith("-a")]
         return {line[line.index("-r") + 1].rpartition(":")[0] for line in words if line[line.index("-w") + 1] != "0"}
 
-    def scheduled(self, director: str) -> int:
-        """Connections to the VIP that the director's IPVS has given a real server, as ipvsadm counts them."""
-        for line in self.run(director, "ipvsadm", "-Ln", "--stats", "--exact").splitlines():
-            words = line.split()
-            if words[:2] == ["TCP", f"{VIP}:{PORT}"]:
-                return int(words[2])
-        raise AssertionError(f"{director} has no service {VIP}:{PORT}")
-
 
 def failures(attempts: Sequence[probe.Attempt], *, moved_s: float | None = None) -> list[str]:
     """The attempts without an answer, each with its moment, its error and how long it took.
