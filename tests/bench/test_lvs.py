@@ -169,7 +169,7 @@ def test_cpu_of_a_check(kind: str, number: int, measured: dict[str, Any], figure
         rounds=rounds,
     )
     assert all(one["in service"] == number for found in rounds.values() for one in found)
-    # all are run in time, or what the guest can do at most is done: no fewer than keepalived's, which gets as much of it
+    # all are run in time, or as much as the guest can do: no less than by keepalived, which gets as much of it
     pace = {engine: [one["checks a second"] for one in found] for engine, found in rounds.items()}
     assert min(pace[OURS]) > min(0.8 * number / 2, max(pace[KEEPALIVED]))
     assert us[OURS] < us[KEEPALIVED]
