@@ -35,7 +35,7 @@ class Service(NamedTuple):
 
 class Death(NamedTuple):
     """What the death of a real server cost: `seconds` until it was taken out, the client's attempts until then, and
-    who answered how often afterwards."""
+    those of a second afterwards."""
 
     server: str
     seconds: float

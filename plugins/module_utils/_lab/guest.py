@@ -28,7 +28,8 @@ _NUDGE_S = 0.02
 # what forbids it) the kernel would execute itself with its taps still open, and would find them busy.
 # On one processor the kernel and the process it traces hand over three times as fast as across two.
 # The kernel misses the signal for a packet now and then (one of a hundred connections stood still, for up to a second)
-# and finds it when the next one comes: the machine sends every NIC a frame of a type that nobody knows all the while.
+# and finds it when the next one comes: the machine sends every NIC a frame of a type that nobody knows all the while
+# (0x88b5, IEEE 802's for experiments).
 _MACHINE = f"""\
 #!/usr/bin/python3 -I
 import os, socket, subprocess, sys, time

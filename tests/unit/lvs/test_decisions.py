@@ -76,13 +76,19 @@ def test_a_drain_concerns_its_virtual_server() -> None:
     assert weights == {"10.0.0.1": 0, "10.0.0.2": 1}
 
 
-def test_a_slow_start_comes_back_by_itself() -> None:
+def slowly_starting() -> tuple[Decisions, LvsPlan]:
+    """After 2 s, of which the first server has been up for one."""
     decisions = Decisions()
     slow = LvsPlan((virtual([real(1, 10, slow_start_ns=10 * SECOND), real(2, 10)]),))
     decisions.configure(slow, {check(1): DOWN, check(2): UP})
     decisions.decide(SECOND)
     decisions.checked(check(1), UP)
     decisions.decide(2 * SECOND)
+    return decisions, slow
+
+
+def test_a_slow_start_comes_back_by_itself() -> None:
+    decisions, _plan = slowly_starting()
     due = decisions.deadline_ns()
     assert 2 * SECOND < due < 12 * SECOND
     weights = []
@@ -126,12 +132,7 @@ def test_a_reload_looks_again_only_at_what_it_changes() -> None:
 
 
 def test_a_reload_does_not_end_a_slow_start() -> None:
-    decisions = Decisions()
-    slow = LvsPlan((virtual([real(1, 10, slow_start_ns=10 * SECOND), real(2, 10)]),))
-    decisions.configure(slow, {check(1): DOWN, check(2): UP})
-    decisions.decide(SECOND)
-    decisions.checked(check(1), UP)
-    decisions.decide(2 * SECOND)
+    decisions, slow = slowly_starting()
     due = decisions.deadline_ns()
     decisions.configure(LvsPlan((*slow.virtual_servers, other())), all_up(1, 2))
     decisions.decide(2 * SECOND)

@@ -26,6 +26,9 @@ SOURCE, LOWER, HIGHER = bytes((192, 0, 2, 10)), bytes((192, 0, 2, 9)), bytes((19
 VIPS = (bytes((192, 0, 2, 100)),)
 #: When the router starts; not 0, so that a time taken for a span is seen.
 T0 = 1000 * SECOND
+#: of priority 100 at 1 s, in nanoseconds, worked out by hand: (256 - 100) / 256 s (RFC 9568 section 6.1)
+SKEW = 609_375_000
+DOWN = 3 * SECOND + SKEW
 
 
 def instance(**parameters: Any) -> Instance:

@@ -26,9 +26,11 @@ from _lvs_agent.vrrp.errors import PacketError, Reason
 from _lvs_agent.vrrp.instance import SECOND, Peer
 from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS, Machine
 from tests.unit.vrrp.driving import (
+    DOWN,
     HIGHER,
     LOWER,
     MS,
+    SKEW,
     T0,
     VIPS,
     alarms,
@@ -43,9 +45,6 @@ from tests.unit.vrrp.driving import (
     states,
     until,
 )
-
-SKEW = 609_375_000  # of priority 100 at 1 s
-DOWN = 3 * SECOND + SKEW
 
 
 class TestPreemptDelay:

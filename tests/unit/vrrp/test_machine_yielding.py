@@ -13,9 +13,11 @@ from _lvs_agent.vrrp.actions import Action, AlarmKind, Announce, RemoveVips, Sen
 from _lvs_agent.vrrp.instance import SECOND
 from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS, Machine
 from tests.unit.vrrp.driving import (
+    DOWN,
     HIGHER,
     LOWER,
     MS,
+    SKEW,
     SOURCE,
     T0,
     alarms,
@@ -30,8 +32,6 @@ from tests.unit.vrrp.driving import (
     until,
 )
 
-SKEW = 609_375_000  # of priority 100 at 1 s
-DOWN = 3 * SECOND + SKEW
 CABLE = frozenset({"interface eth0 is down"})
 FAST = {"advert_int": 10 * MS, "garp_master_delay": 0}
 FAST_DOWN = DOWN // 100

@@ -11,9 +11,8 @@ from _lvs_agent.vrrp.actions import Action, Announce, RemoveVips, SendAdvert, St
 from _lvs_agent.vrrp.instance import SECOND
 from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS, Machine
 from _lvs_agent.vrrp.sync import Group
-from tests.unit.vrrp.driving import MS, T0, becomes_master, fire, heard, instance, others, states
+from tests.unit.vrrp.driving import DOWN, MS, T0, becomes_master, fire, heard, instance, others, states
 
-DOWN = 3 * SECOND + 609_375_000
 CABLE = frozenset({"interface eth1 is down"})
 
 
