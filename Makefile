@@ -15,6 +15,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 
 CONTROLLER := scripts/run controller
 TEST       := scripts/run test
+FAST       := scripts/run fast
 PHASE      := @scripts/phase
 PLAYBOOK   := $(CONTROLLER) ansible-playbook -i playbooks/inventories/$(SITE)
 LAB_CLI    := @$(CONTROLLER) env PYTHONPATH=plugins/module_utils python -m _lab.cli
@@ -55,31 +56,40 @@ $(LAB_VERBS:%=lab-%): lab-%: $(COLLECTION)
 	$(LAB_CLI) $* $(HOST) $(NIC) $(ARGS)
 
 ##@ Tests
-.PHONY: test test-fast lint docs-lint docs sanity importer molecule pytest unit integration bench
-test: lint docs-lint docs sanity importer molecule pytest ## all that CI runs, pytest last
+GATE := $(TEST) python scripts/gate.py
+.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit integration measured long bench
+test: $(COLLECTION) ## all that CI runs; ends with a table of its parts, the slowest tests, pytest's closing lines
+	@$(GATE) test
 
-test-fast: lint unit ## lint and unit tests, under a minute
+test-all: $(COLLECTION) ## all proofs, one part at a time; started again it continues; ARGS=--fresh starts from the front
+	@$(GATE) all $(ARGS)
+
+test-fast: $(COLLECTION) ## lint and unit tests, under a minute; needs neither root nor the lab's packages
+	@scripts/run fast python scripts/gate.py fast
+
+machine: ## how quick this machine is at what the lab lives on
+	@$(TEST) env PYTHONPATH=plugins/module_utils python tests/support/machine_speed.py
 
 LINTERS := shellcheck ruff vermin mypy yamllint ansible-lint
 .PHONY: $(LINTERS)
 lint: $(LINTERS) ## shellcheck, ruff, vermin, mypy, yamllint, ansible-lint (production); each is a target too
 shellcheck:
-	$(PHASE) $@ $(TEST) $@ .ci/run $(filter-out %.py,$(wildcard scripts/*))
+	$(PHASE) $@ $(FAST) $@ .ci/run $(filter-out %.py %__pycache__,$(wildcard scripts/*))
 ruff:
-	$(PHASE) $@ $(TEST) $@ check --quiet --output-format concise .
+	$(PHASE) $@ $(FAST) $@ check --quiet --output-format concise .
 vermin: # a target's Python is 3.9 or newer; mypy no longer knows 3.9
-	$(PHASE) $@ $(TEST) $@ -q --no-tips --violations -t=3.9- plugins
+	$(PHASE) $@ $(FAST) $@ -q --no-tips --violations -t=3.9- plugins
 mypy: $(COLLECTION)
-	$(PHASE) $@ $(TEST) $@
+	$(PHASE) $@ $(FAST) $@
 yamllint:
-	$(PHASE) $@ $(TEST) $@ --strict .
+	$(PHASE) $@ $(FAST) $@ --strict .
 ansible-lint: $(COLLECTION)
-	$(PHASE) $@ $(TEST) $@ -q --nocolor
+	$(PHASE) $@ $(FAST) $@ -q --nocolor
 
 docs-lint: $(COLLECTION) ## the plugins' documentation and the changelog's fragments
-	$(PHASE) antsibull-docs $(TEST) antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck \
+	$(PHASE) antsibull-docs $(FAST) antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck \
 	    --validate-collection-refs self .
-	$(PHASE) antsibull-changelog $(TEST) antsibull-changelog lint
+	$(PHASE) antsibull-changelog $(FAST) antsibull-changelog lint
 
 docs: $(COLLECTION) ## the pages of every module, filter and role: build/docs/html/index.html
 	$(PHASE) $@ $(TEST) scripts/docs
@@ -97,15 +107,18 @@ molecule: $(SCENARIO:%=molecule-%) ## every scenario, or SCENARIO=engines, in a 
 $(SCENARIOS:%=molecule-%): $(COLLECTION)
 	$(PHASE) $@ $(TEST) scripts/scenario $(@:molecule-%=%)
 
-# pytest tells its own time, and its closing line is to be the last
-pytest: $(COLLECTION) ## unit and integration tests in one run
-	@$(TEST) python -m pytest $(ARGS)
-
 unit: $(COLLECTION) ## unit tests: no root, no kernel; on all cores
-	@$(TEST) python -m pytest -n auto tests/unit $(ARGS)
+	@$(FAST) python -m pytest -n auto tests/unit $(ARGS)
 
-integration: $(COLLECTION) ## tests against this machine's kernel, in network namespaces; needs root
-	@$(TEST) python -m pytest tests/integration $(ARGS)
+# Two at a time: they wait for timers more than they compute. What measures times has the machine to itself.
+integration: $(COLLECTION) ## tests against this machine's kernel and guests' kernels; needs root
+	@$(TEST) python -m pytest -n 2 -m "not measured and not long" tests/integration $(ARGS)
+
+measured: $(COLLECTION) ## those of them that measure times, one at a time
+	@$(TEST) python -m pytest -m "measured and not long" tests/integration $(ARGS)
+
+long: $(COLLECTION) ## the long proofs, which `make test` leaves to `make test-all`
+	@$(TEST) python -m pytest -m long tests $(ARGS)
 
 bench: $(COLLECTION) ## the figures, beside keepalived's and ipvsadm's; written to build/bench
 	@$(TEST) python -m pytest tests/bench $(ARGS)

@@ -1,0 +1,250 @@
+# Copyright: the linuxha.lvs developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a set of tests part by part: ``python scripts/gate.py fast|test|all [--fresh]`` in the checkout.
+
+Each part is a target of the Makefile. `fast` and `test` run on two lanes: parts that keep a core busy run in the
+background at the lowest priority, while the foreground runs those that boot hosts or measure times. `all` runs one
+part at a time and remembers what passed: started again on the same files, it continues where it was interrupted.
+The log of every part is build/gate/PART.log. The end of the output is a table of all parts, the slowest tests, and
+pytest's closing lines. Exit status: 0 all parts passed, 1 one failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import gate_report
+from gate_report import Result
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+LOGS = CHECKOUT / "build/gate"
+PASSED = LOGS / "passed.json"
+FAILED_TAIL_LINES = 100
+STOP_S = 90.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """A target of the Makefile. `background`: runs beside others; `pytest`: writes a JUnit report."""
+
+    name: str
+    background: bool = False
+    pytest: bool = False
+
+
+LINT = tuple(
+    Part(name, background=True)
+    for name in ("ansible-lint", "mypy", "shellcheck", "ruff", "vermin", "yamllint")
+)  # fmt: skip
+ARTEFACT = tuple(Part(name, background=True) for name in ("sanity", "docs-lint", "docs", "importer"))
+UNIT = Part("unit", background=True, pytest=True)
+INTEGRATION = (Part("integration", pytest=True), Part("measured", pytest=True))
+
+SETS: dict[str, tuple[Part, ...]] = {
+    "fast": (replace(UNIT, background=False), *LINT),
+    # What is in the background ends before the parts after `None` start: they use both cores, or measure times.
+    "test": (Part("machine"), *LINT, UNIT, *ARTEFACT, Part("molecule-default"), *INTEGRATION),
+    "all": (
+        Part("machine"), *LINT, UNIT, *ARTEFACT, Part("molecule-default"), *INTEGRATION,
+        Part("long", pytest=True), Part("molecule-engines"),
+    ),
+}  # fmt: skip
+
+
+class Interrupted(Exception):
+    """SIGINT or SIGTERM arrived."""
+
+
+class Runner:
+    """Starts parts, shows what they print, and ends what is left of them."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    def run(self, part: Part, *, shown: bool) -> Result:
+        """Run one part to its end. `shown`: copy its output to ours, else only the end of a failed part's."""
+        environment = dict(os.environ)
+        if part.pytest:
+            environment["PYTEST_ADDOPTS"] = f"--junitxml={LOGS / part.name}.xml"
+        log = LOGS / f"{part.name}.log"
+        start = time.monotonic()
+        with log.open("wb") as file, self._child(part, environment) as child:
+            assert child.stdout is not None
+            for line in child.stdout:
+                file.write(line)
+                if shown:
+                    sys.stdout.buffer.write(line)
+                    sys.stdout.buffer.flush()
+        result = Result(part.name, time.monotonic() - start, child.returncode == 0)
+        with self._lock:
+            self.results.append(result)
+            if not result.passed and not shown:
+                sys.stdout.writelines(gate_report.tail(log, FAILED_TAIL_LINES))
+            if not shown or not result.passed:
+                say(f"==> {part.name}: {'ok' if result.passed else 'FAILED'} ({result.seconds:.0f} s)")
+        return result
+
+    def stop(self) -> None:
+        """End every part that runs: interrupt, then kill the process group after STOP_S seconds."""
+        self._stopping = True
+        with self._lock:
+            running = list(self._running)
+        for child in running:
+            _signal(child, signal.SIGINT)
+        deadline = time.monotonic() + STOP_S
+        for child in running:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal(child, signal.SIGKILL)
+
+    @contextmanager
+    def _child(self, part: Part, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+        argv = ["make", "--no-print-directory", part.name]
+        if part.background:
+            argv = ["scripts/background", *argv]
+        with self._lock:
+            if self._stopping:
+                raise Interrupted
+            child = subprocess.Popen(
+                argv, cwd=CHECKOUT, env=environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            self._running.append(child)
+        # What an exception leaves running, stop() ends.
+        yield child
+        child.wait()
+        with self._lock:
+            self._running.remove(child)
+
+
+def _signal(child: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def two_lanes(runner: Runner, parts: Sequence[Part]) -> None:
+    """Run the background parts beside the foreground's, up to the first foreground part that needs both cores."""
+    waiting = [part for part in parts if part.background]
+
+    def background() -> None:
+        try:
+            for part in waiting:
+                runner.run(part, shown=False)
+        except Interrupted:
+            pass
+
+    lane = threading.Thread(target=background)
+    lane.start()
+    try:
+        for part in parts:
+            if part.background:
+                continue
+            if part in INTEGRATION:
+                lane.join()
+            runner.run(part, shown=True)
+    finally:
+        if sys.exc_info()[0] is not None:
+            runner.stop()
+        lane.join()
+
+
+def one_at_a_time(runner: Runner, parts: Sequence[Part], fresh: bool) -> None:
+    """Run the parts in turn, without those that passed on the same files before."""
+    key = tree()
+    passed = [] if fresh else _passed(key)
+    runner.results += passed
+    for part in parts:
+        if part.name in {result.name for result in passed}:
+            say(f"==> {part.name}: passed before on these files")
+            continue
+        say(f"==> {part.name}")
+        try:
+            result = runner.run(replace(part, background=False), shown=True)
+        except BaseException:
+            runner.stop()
+            raise
+        if result.passed and key:
+            passed.append(result)
+            PASSED.write_text(json.dumps({"tree": key, "passed": [asdict(one) for one in passed]}))
+
+
+def tree() -> str:
+    """Hash of all files of the checkout, as git knows them; empty without git, when nothing can be resumed."""
+    digest = hashlib.sha256()
+    for words in (("rev-parse", "HEAD"), ("diff", "HEAD"), ("status", "--porcelain")):
+        done = subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True)
+        if done.returncode:
+            return ""
+        digest.update(done.stdout)
+    return digest.hexdigest()
+
+
+def _passed(key: str) -> list[Result]:
+    try:
+        kept = json.loads(PASSED.read_text())
+    except (OSError, ValueError):
+        return []
+    if not key or kept["tree"] != key:
+        return []
+    return [Result(**one) for one in kept["passed"]]
+
+
+def main() -> int:
+    """Run the set, then report."""
+    parser = argparse.ArgumentParser(prog="gate", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("set", choices=SETS)
+    parser.add_argument("--fresh", action="store_true", help="run parts again that passed before (all)")
+    arguments = parser.parse_args()
+    parts = SETS[arguments.set]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        (LOGS / f"{part.name}.xml").unlink(missing_ok=True)
+
+    def interrupted(_number: int, _frame: object) -> None:
+        raise Interrupted
+
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
+    runner = Runner()
+    setup_s = float(os.environ.get("SETUP_S", "0"))
+    runner.results.append(Result("packages", setup_s, True))
+    start = time.monotonic() - setup_s
+    try:
+        if arguments.set == "all":
+            one_at_a_time(runner, parts, arguments.fresh)
+        else:
+            two_lanes(runner, parts)
+    except Interrupted:
+        say("interrupted")
+        return 130
+    pytests = [part.name for part in parts if part.pytest]
+    say(gate_report.whole(runner.results, pytests, LOGS, time.monotonic() - start))
+    return 0 if all(result.passed for result in runner.results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
