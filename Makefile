@@ -57,7 +57,7 @@ $(LAB_VERBS:%=lab-%): lab-%: $(COLLECTION)
 
 ##@ Tests
 GATE := $(TEST) python scripts/gate.py
-.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit integration measured long bench
+.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit unit-host integration measured long bench
 test: $(COLLECTION) ## all that CI runs; ends with a table of its parts, the slowest tests, pytest's closing lines
 	@$(GATE) test
 
@@ -107,8 +107,11 @@ molecule: $(SCENARIO:%=molecule-%) ## every scenario, or SCENARIO=engines, in a 
 $(SCENARIOS:%=molecule-%): $(COLLECTION)
 	$(PHASE) $@ $(TEST) scripts/scenario $(@:molecule-%=%)
 
-unit: $(COLLECTION) ## unit tests: no root, no kernel; on all cores
-	@$(FAST) python -m pytest -n auto tests/unit $(ARGS)
+unit: $(COLLECTION) ## unit tests: no root, no kernel, no packages of the lab; on all cores
+	@$(FAST) python -m pytest -n auto -m "not host and not long" tests/unit $(ARGS)
+
+unit-host: $(COLLECTION) ## those of them that ask keepalived, tcpdump or systemd
+	@$(TEST) python -m pytest -n auto -m "host and not long" tests/unit $(ARGS)
 
 # Two at a time: they wait for timers more than they compute. What measures times has the machine to itself.
 integration: $(COLLECTION) ## tests against this machine's kernel and guests' kernels; needs root

@@ -50,14 +50,14 @@ LINT = tuple(
 )  # fmt: skip
 ARTEFACT = tuple(Part(name, background=True) for name in ("sanity", "docs-lint", "docs", "importer"))
 UNIT = Part("unit", background=True, pytest=True)
+UNIT_HOST = Part("unit-host", background=True, pytest=True)
 INTEGRATION = (Part("integration", pytest=True), Part("measured", pytest=True))
 
 SETS: dict[str, tuple[Part, ...]] = {
     "fast": (replace(UNIT, background=False), *LINT),
-    # What is in the background ends before the parts after `None` start: they use both cores, or measure times.
-    "test": (Part("machine"), *LINT, UNIT, *ARTEFACT, Part("molecule-default"), *INTEGRATION),
+    "test": (Part("machine"), *LINT, UNIT, UNIT_HOST, *ARTEFACT, Part("molecule-default"), *INTEGRATION),
     "all": (
-        Part("machine"), *LINT, UNIT, *ARTEFACT, Part("molecule-default"), *INTEGRATION,
+        Part("machine"), *LINT, UNIT, UNIT_HOST, *ARTEFACT, Part("molecule-default"), *INTEGRATION,
         Part("long", pytest=True), Part("molecule-engines"),
     ),
 }  # fmt: skip

@@ -52,6 +52,7 @@ def analyze(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("scripts", [False, True])
 def test_systemd_understands_every_line(root: Path, scripts: bool) -> None:
     if scripts:
@@ -60,12 +61,14 @@ def test_systemd_understands_every_line(root: Path, scripts: bool) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.host
 def test_a_line_that_systemd_does_not_understand_would_be_noticed(root: Path) -> None:
     unit = root / "etc/systemd/system/lvs-agent.service"
     unit.write_text(unit.read_text().replace("ProtectHome=yes", "ProtectHouse=yes"))
     assert "ProtectHouse" in analyze(root, "verify", "--man=no").stderr
 
 
+@pytest.mark.host
 def test_it_is_little_exposed(root: Path) -> None:
     assert analyze(root, "security", "--offline=true", f"--threshold={MOST_EXPOSED}").returncode == 0
     assert analyze(root, "security", "--offline=true", "--threshold=10").returncode != 0

@@ -36,6 +36,7 @@ def tcpdump(frame: bytes) -> str:
     return " ".join(done.stdout.decode().split())
 
 
+@pytest.mark.host
 @pytest.mark.parametrize(
     "frame, said",
     [

@@ -13,6 +13,8 @@ import pytest
 
 from _lab.wire import Advert, ArpClaim, parse_adverts, parse_claims
 
+pytestmark = pytest.mark.host
+
 LVS01, LVS02 = "02:1a:b0:00:00:01", "02:1a:b0:00:01:01"
 ALL = "ff:ff:ff:ff:ff:ff"
 VIP = "192.0.2.100"

@@ -89,7 +89,7 @@ def test_what_is_refused_is_told_and_the_rest_is_done(
 def test_the_kernel_does_it() -> None:
     program = (
         "import sys; from _lvs_agent.supervisor.scheduling import Scheduled, Scheduling\n"
-        "print(Scheduled().become(Scheduling(nice=5, cpus=(int(sys.argv[1]),))))\n"
+        "print(Scheduled().become(Scheduling(nice=19, cpus=(int(sys.argv[1]),))))\n"
         "print(open('/proc/self/stat').read().split()[18])\n"
         "print(*(line for line in open('/proc/self/status') if line.startswith('Cpus_allowed_list')))\n"
     )
@@ -102,4 +102,4 @@ def test_the_kernel_does_it() -> None:
         text=True,
         env={**os.environ, "PYTHONPATH": path},
     )
-    assert done.stdout.split() == ["[]", "5", "Cpus_allowed_list:", cpu]
+    assert done.stdout.split() == ["[]", "19", "Cpus_allowed_list:", cpu]

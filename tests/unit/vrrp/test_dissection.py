@@ -17,6 +17,8 @@ from _lvs_agent.vrrp.packet import AUTH_AH, AUTH_PASS
 from _lvs_agent.vrrp.transmit import Transmitter
 from tests.unit.vrrp.captured import packed
 
+pytestmark = pytest.mark.host
+
 # pcap-savefile(5): the file's header, for raw IP packets (LINKTYPE_RAW), and one packet's
 _FILE = struct.Struct("=IHHiIII")
 _PACKET = struct.Struct("=IIII")
