@@ -58,7 +58,7 @@ SETS: dict[str, tuple[Part, ...]] = {
     "test": (Part("machine"), *LINT, UNIT, UNIT_HOST, *ARTEFACT, Part("molecule-default"), *INTEGRATION),
     "all": (
         Part("machine"), *LINT, UNIT, UNIT_HOST, *ARTEFACT, Part("molecule-default"), *INTEGRATION,
-        Part("long", pytest=True), Part("molecule-engines"),
+        Part("long", pytest=True), Part("molecule-operations"), Part("molecule-engines"),
     ),
 }  # fmt: skip
 
