@@ -195,11 +195,16 @@ def one_at_a_time(runner: Runner, parts: Sequence[Part], fresh: bool) -> None:
 def tree() -> str:
     """Hash of all files of the checkout, as git knows them; empty without git, when nothing can be resumed."""
     digest = hashlib.sha256()
-    for words in (("rev-parse", "HEAD"), ("diff", "HEAD"), ("status", "--porcelain")):
+    for words in (("rev-parse", "HEAD"), ("diff", "HEAD")):
         done = subprocess.run(["git", *words], cwd=CHECKOUT, capture_output=True)
         if done.returncode:
             return ""
         digest.update(done.stdout)
+    new = subprocess.run(
+        ["git", "ls-files", "-z", "--others", "--exclude-standard"], cwd=CHECKOUT, capture_output=True, check=True
+    )
+    for name in filter(None, new.stdout.split(b"\0")):
+        digest.update(name + b"\0" + (CHECKOUT / os.fsdecode(name)).read_bytes())
     return digest.hexdigest()
 
 
