@@ -15,7 +15,7 @@ from tests.integration.netns.conftest import DEBIAN_PYTHON
 from tests.integration.netns.daemon import Daemon, pack
 from tests.integration.netns.wire import site, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.measured]
 
 VRID = 51
 INTERVAL_S = 0.2

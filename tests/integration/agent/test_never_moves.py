@@ -21,7 +21,7 @@ import pytest
 from tests.integration.netns.daemon import Daemon, pack
 from tests.integration.netns.wire import site, vips, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.measured]
 
 VRID = 51
 TRACKING = """

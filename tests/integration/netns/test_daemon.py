@@ -16,7 +16,7 @@ import pytest
 from tests.integration.netns.daemon import Daemon, pack
 from tests.integration.netns.wire import AddressEvents, Site, site, vips, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.measured]
 
 VRID = 51
 INTERVAL_S = 0.2

@@ -16,7 +16,7 @@ import pytest
 
 from tests.integration.netns.wire import Agent, Site, site, vips, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.measured]
 
 VIP, PORT = "10.0.0.100", 8080
 PRIORITY = {"a": 200, "b": 100}

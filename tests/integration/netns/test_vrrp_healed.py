@@ -15,7 +15,7 @@ import pytest
 from tests.integration.netns.conftest import Host
 from tests.integration.netns.wire import Agent, Keepalived, Site, site, vips, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.measured]
 
 VIP, VRID = "10.0.0.100", 51
 BOTH, WINNER = [True, True], [True, False]

@@ -17,7 +17,7 @@ import pytest
 from tests.integration.netns.conftest import Host
 from tests.integration.netns.wire import Agent, Site, site, vips, wait_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.measured]
 
 INTERVAL = 0.2
 LATE_S = 0.5
