@@ -88,7 +88,7 @@ def test_a_thousand_servers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         python=uml_guest.DEBIAN_PYTHON,
         play=playbook,
     )
-    said = uml_guest.run(script, guest, memory_mb=512, seconds=590)
+    said = uml_guest.run(script, guest, memory_mb=512)
     assert "failed=0" in said["playbook"], said["playbook"]
     # What ipvsadm has: both services, the many, the single one and the loop's.
     assert len(said["-Sn"].splitlines()) == 2 + MANY + 1 + LOOP

@@ -35,7 +35,6 @@ LIBRARY = CHECKOUT / "plugins/module_utils/_lvs_agent"
 SCRIPT = Path(__file__).with_name("lvs_in_guest.py")
 MODULES = (*uml_guest.IPVS_MODULES, "veth", "af_packet", "x_tables", "ip_tables", "iptable_filter")
 PARTS = ("100 servers", "detection", "TCP, 1000", "HTTP, 1000", "TCP, 4000", "reload")
-SECONDS = 600
 
 READER = "lvs-agent-read"
 MEMORY_MB = 40
@@ -137,7 +136,6 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 modules=MODULES,
                 pythonpath=[Path("/mnt/library"), CHECKOUT / "tests/support"],
                 memory_mb=1024,
-                seconds=SECONDS,
             )
     finally:
         cpu.close()

@@ -24,7 +24,7 @@ from _lvs_agent.kernel.netns import inside
 
 def run(*words: str) -> str:
     """What a command prints, both streams. Raises RuntimeError when it fails."""
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60)
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)}: {done.returncode} {done.stdout}")
     return done.stdout
@@ -175,7 +175,7 @@ class Daemon:
         return bool((self.say("status").get("lvs_process") or {}).get("in_step"))
 
     def ask(self, *words: str) -> tuple[int, dict[str, Any]]:
-        done = subprocess.run(self._words(*words), capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(self._words(*words), capture_output=True, text=True, check=False, timeout=300)
         if not done.stdout:
             return done.returncode, {"error": done.stderr}
         answer: dict[str, Any] = json.loads(done.stdout)

@@ -47,7 +47,7 @@ class Steps:
         """The table as ipvsadm saves it."""
         return self.run("ipvsadm", "-Sn")
 
-    def boot(self, directory: Path, before: str = "", *, seconds: float = 120) -> list[Any]:
+    def boot(self, directory: Path, before: str = "") -> list[Any]:
         """Run all in a guest, after the lines of bash ``before``."""
         library, steps = directory / "library", directory / "steps.json"
         library.mkdir()
@@ -60,7 +60,6 @@ class Steps:
             guest,
             modules=("dummy", *uml_guest.IPVS_MODULES),
             pythonpath=(library, COLLECTIONS),
-            seconds=seconds,
         )
         answers = [json.loads(line) for line in said["steps"].splitlines()]
         assert len(answers) == len(self.steps), said["steps"]

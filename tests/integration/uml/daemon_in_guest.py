@@ -149,7 +149,7 @@ def drain(world: World) -> dict[str, Any]:
     time.sleep(2)
     found["waits"] = waiting.poll() is None
     client.close()
-    output, errors = waiting.communicate(timeout=60)
+    output, errors = waiting.communicate(timeout=300)
     found["waited"] = [waiting.returncode, json.loads(output) if output else errors]
     found["undrain"] = daemon.ask("undrain", name)
     wait_until(daemon.in_step, 10, "undrain")

@@ -39,7 +39,7 @@ LOG = Path("/run/keepalived.log")
 
 
 def run(*words: str) -> str:
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60)
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300)
     return done.stdout
 
 

@@ -81,7 +81,7 @@ def answer(step: dict[str, Any], started: list[subprocess.Popen[str]]) -> Any:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         return done.stdout
     started.append(subprocess.Popen(step["start"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))

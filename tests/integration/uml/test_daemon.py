@@ -85,7 +85,6 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             checkout / "plugins/module_utils",
             checkout / "tests/support",
         ),
-        seconds=240,
     )
     last = parts["steps"].splitlines()[-1]
     assert last.startswith("{"), parts["steps"]

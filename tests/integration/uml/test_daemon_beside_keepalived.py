@@ -101,7 +101,6 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         tmp_path_factory.mktemp("guest"),
         modules=("ip_vs", "ip_vs_wlc", "ip_vs_wrr"),
         pythonpath=LIBRARIES,
-        seconds=150,
     )
     last = parts["steps"].splitlines()[-1]
     assert last.startswith("{"), parts["steps"]

@@ -35,7 +35,7 @@ part steps {uml_guest.DEBIAN_PYTHON} -W error {STEPS}
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each step of the guest's script answered."""
     parts = uml_guest.run(
-        GUEST, tmp_path_factory.mktemp("guest"), modules=("dummy", *uml_guest.IPVS_MODULES), seconds=120
+        GUEST, tmp_path_factory.mktemp("guest"), modules=("dummy", *uml_guest.IPVS_MODULES)
     )
     assert parts["steps"].startswith("{"), parts["steps"]
     answers: dict[str, Any] = json.loads(parts["steps"])

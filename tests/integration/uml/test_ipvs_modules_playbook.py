@@ -99,7 +99,6 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         guest,
         modules=("dummy", "ip_vs_wrr", *uml_guest.IPVS_MODULES),
         memory_mb=384,
-        seconds=180,
     )
 
 

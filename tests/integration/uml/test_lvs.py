@@ -61,7 +61,6 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         f"{GUEST} {files}\n",
         tmp_path_factory.mktemp("guest"),
         modules=("dummy", *uml_guest.IPVS_MODULES, *MODULES),
-        seconds=180,
     )
     last = parts["steps"].splitlines()[-1]
     assert last.startswith("{"), parts["steps"]

@@ -25,7 +25,6 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         tmp_path_factory.mktemp("guest"),
         modules=("ip_vs", "ip_vs_rr"),
         pythonpath=(uml_guest.CHECKOUT / "plugins/module_utils", uml_guest.CHECKOUT / "tests/support"),
-        seconds=150,
     )
     last = parts["steps"].splitlines()[-1]
     assert last.startswith("{"), parts["steps"]

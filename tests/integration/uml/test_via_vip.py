@@ -44,7 +44,6 @@ def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         f"part steps {uml_guest.DEBIAN_PYTHON} -W error {STEPS} {request.param}\n",
         tmp_path_factory.mktemp("guest"),
         modules=("veth", "bridge", *uml_guest.IPVS_MODULES),
-        seconds=240,
     )
     last = parts["steps"].splitlines()[-1]
     assert last.startswith("{"), parts["steps"]
