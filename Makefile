@@ -113,9 +113,10 @@ unit: $(COLLECTION) ## unit tests: no root, no kernel, no packages of the lab; o
 unit-host: $(COLLECTION) ## those of them that ask keepalived, tcpdump or systemd
 	@$(TEST) python -m pytest -n auto -m "host and not long" tests/unit $(ARGS)
 
-# Two at a time: they wait for timers more than they compute. What measures times has the machine to itself.
+# Two files at a time: they wait for timers more than they compute, and what a file has booted its tests share. What
+# measures times has the machine to itself.
 integration: $(COLLECTION) ## tests against this machine's kernel and guests' kernels; needs root
-	@$(TEST) python -m pytest -n 2 -m "not measured and not long" tests/integration $(ARGS)
+	@$(TEST) python -m pytest -n 2 --dist loadfile -m "not measured and not long" tests/integration $(ARGS)
 
 measured: $(COLLECTION) ## those of them that measure times, one at a time
 	@$(TEST) python -m pytest -m "measured and not long" tests/integration $(ARGS)
