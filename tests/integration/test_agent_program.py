@@ -157,7 +157,10 @@ def test_a_program_that_breaks_when_it_runs(
     assert programs.current() == ""
 
 
-def test_a_program_that_works_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_works_leaves_nothing_behind(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("trial")  # a short name: a socket's path has 108 bytes (unix(7))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     programs = Programs(str(tmp_path / "lib"), str(tmp_path))
     packed = packing.bundle(str(ROOT / LIBRARY))

@@ -163,7 +163,9 @@ def test_a_crash_that_nobody_noticed_is_not_notified(director: Director) -> None
 
 
 def test_an_upgrade_waits_for_notify_scripts(director: Director) -> None:
-    director.script("notify", f'sleep 0.7; echo "$*" >>{director.told}; echo ended')
+    # they run until the upgrade waits for them, on a machine of any speed
+    waits = f"grep -q 'waits up to 10 s' {director.daemon.directory}/log"
+    director.script("notify", f'until {waits}; do sleep 0.1; done; echo "$*" >>{director.told}; echo ended')
     director.configure()
     director.start()
     director.upgrade()

@@ -35,6 +35,7 @@ from _lvs_agent.track.from_conf import commands_of
 WEB = "192.0.2.2:80"
 FOREIGN = ["-A -t 198.51.100.1:80 -s rr", "-a -t 198.51.100.1:80 -r 10.0.0.77:80 -m -w 4"]
 BOOT = "this boot"
+HANGS_S = 120
 LOG = Path("/run/keepalived.log")
 
 
@@ -120,22 +121,30 @@ class Agent:
     def _keep(self, mine: Owned) -> None:
         self.record = owned.to_json(mine, BOOT)
 
-    def until(self, done: Callable[[], bool], seconds: float) -> float:
-        """Run the loop until it is so; how long that took."""
+    def until(self, done: Callable[[], bool]) -> float:
+        """Run the loop until it is so; the seconds that took, without what looking costs on this machine."""
         start = time.monotonic_ns()
-        while not done():
+        looked_ns = 0
+        while True:
+            before = time.monotonic_ns()
+            if done():
+                return (before - start - looked_ns) / 1e9
             now = time.monotonic_ns()
-            if now - start > seconds * 1e9:
+            looked_ns += now - before
+            if now - start > HANGS_S * 1e9:
                 return -1.0
             if self.writer.deadline_ns() <= now:
                 self.writer.handle(now)
                 self.longest_ns = max(self.longest_ns, time.monotonic_ns() - now)
             else:
                 time.sleep(min(0.01, (self.writer.deadline_ns() - now) / 1e9))
-        return (time.monotonic_ns() - start) / 1e9
 
-    def in_step(self, seconds: float = 20) -> float:
-        return self.until(self.writer.in_step, seconds)
+    def run_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() >= end)
+
+    def in_step(self) -> float:
+        return self.until(self.writer.in_step)
 
 
 def ours(conf: Path) -> dict[str, Any]:
@@ -146,7 +155,7 @@ def ours(conf: Path) -> dict[str, Any]:
     agent.in_step()
     before = agent.writer.counters.changes
     rounds = agent.writer.counters.rounds
-    agent.until(lambda: agent.writer.counters.rounds >= rounds + 2, 10)
+    agent.until(lambda: agent.writer.counters.rounds >= rounds + 2)
     syncing = sync_daemon.SyncDaemons()
     with Ipvs() as ipvs:
         ready = syncing.apply(ipvs, sync_daemon.wanted(plan.sync_daemon, ()))
@@ -189,13 +198,13 @@ def interfered(agent: Agent) -> dict[str, Any]:
     wanted = saved()
     found: dict[str, Any] = {}
     for name, lines in INTERFERENCE.items():
-        agent.until(lambda: False, 0.3)  # anywhere in a round
+        agent.run_for(0.3)  # anywhere in a round
         agent.repaired.clear()
         limits = thresholds()
         for line in lines:
             ipvsadm(line)
         changed = (saved(), thresholds()) != (wanted, limits)
-        seconds = agent.until(lambda limits=limits: (saved(), thresholds()) == (wanted, limits), 5)  # type: ignore[misc]
+        seconds = agent.until(lambda limits=limits: (saved(), thresholds()) == (wanted, limits))  # type: ignore[misc]
         agent.in_step()
         told = [[str(one.key), list(one.lines), one.number] for one in agent.repaired]
         found[name] = {"changed": changed, "seconds": seconds, "told": told[:3], "services": len(told)}
@@ -252,28 +261,32 @@ def drift(conf: Path) -> dict[str, Any]:
 def told(conf: Path) -> dict[str, list[str]]:
     """What is told of real servers and quorums from the start to the end, each check having run: by whom, the lines."""
     fifo, log = Path("/run/fifo"), Path("/run/told")
+    ours, at_the_end = told_by_us(conf)
     os.mkfifo(fifo)
     log.write_text("")
     # it stays open for keepalived's coming and going
     with log.open("a") as output, subprocess.Popen(["cat", str(fifo)], stdout=output) as reader, fifo.open("w"):
         process = start_keepalived(conf)
-        before, quiet, end = "", 0, time.monotonic() + 30
+        before, quiet, end = "", 0, time.monotonic() + 120
+        # as much as we tell, and nothing more for a while
         while quiet < 25 and time.monotonic() < end:
             time.sleep(0.1)
             text = log.read_text()
-            quiet = quiet + 1 if text == before and text else 0
+            quiet = quiet + 1 if text == before and text.count("\n") >= len(ours) else 0
             before = text
         process.send_signal(signal.SIGTERM)
         process.wait(20)
         time.sleep(0.2)
         reader.kill()
     fifo.unlink()
-    return {"keepalived": log.read_text().splitlines(), "ours": told_by_us(conf)}
+    return {"keepalived": log.read_text().splitlines(), "ours": [*ours, *at_the_end]}
 
 
-def told_by_us(conf: Path) -> list[str]:
+def told_by_us(conf: Path) -> tuple[list[str], list[str]]:
+    """The lines of the start and of each check, and those of the end."""
     plan, checks = planned_with_checks(conf)
     lines: list[str] = []
+    at_the_end: list[str] = []
     for one in plan.virtual_servers:
         health: dict[CheckId, Health] = {}
         decision = decide(one, Surroundings(1, health, init_notifies=plan.init_notifies))
@@ -283,8 +296,8 @@ def told_by_us(conf: Path) -> list[str]:
             health.update({check: results[check] for check in server.checks})
             decision = decide(one, Surroundings(1, health, init_notifies=plan.init_notifies), decision.state)
             lines += lines_of(decision.transitions)
-        lines += lines_of(of_stop({one.name: one}, {one.name: decision.state}))
-    return lines
+        at_the_end += lines_of(of_stop({one.name: one}, {one.name: decision.state}))
+    return lines, at_the_end
 
 
 def lines_of(transitions: Iterable[Transition]) -> list[str]:
@@ -318,7 +331,7 @@ def others() -> dict[str, Any]:
     agent.in_step()
     ipvsadm("-a -t 192.0.2.90:80 -r 10.99.0.1:80 -g -w 5")
     ipvsadm("-d -t 192.0.2.90:80 -r 10.9.0.1:80")
-    seconds = agent.until(lambda: "-a -t 192.0.2.90:80 -r 10.9.0.1:80 -g -w 1" in saved(), 5)
+    seconds = agent.until(lambda: "-a -t 192.0.2.90:80 -r 10.9.0.1:80 -g -w 1" in saved())
     agent.writer.update({key: one_service("192.0.2.90", 2)})
     agent.in_step()
     after = saved()
@@ -337,12 +350,12 @@ def refused() -> dict[str, Any]:
     bad, good = one_service("192.0.2.91", 2, "nosuch"), one_service("192.0.2.92", 2)
     agent = Agent()
     agent.writer.configure({bad.service.key: bad, good.service.key: good})
-    seconds = agent.until(lambda: len(saved()) == 3, 10)
-    agent.until(lambda: agent.writer.counters.refused >= 3, 10)
+    seconds = agent.until(lambda: len(saved()) == 3)
+    agent.until(lambda: agent.writer.counters.refused >= 3)
     mended = one_service("192.0.2.91", 2)
     agent.writer.configure({mended.service.key: mended, good.service.key: good})
     found = {"seconds": seconds, "refused": agent.writer.counters.refused}
-    found["mended"] = agent.until(lambda: len(saved()) == 6, 10)
+    found["mended"] = agent.until(lambda: len(saved()) == 6)
     agent.writer.stop(FlushOnStop.OURS)
     agent.writer.close()
     return found
@@ -356,13 +369,13 @@ def big(services: int, servers: int) -> dict[str, Any]:
         table[virtual.service.key] = virtual
     agent = Agent()
     agent.writer.configure(table)
-    written = agent.in_step(60)
+    written = agent.in_step()
     rounds = agent.writer.counters.rounds
-    agent.until(lambda: agent.writer.counters.rounds >= rounds + 2, 20)
+    agent.until(lambda: agent.writer.counters.rounds >= rounds + 2)
     agent.longest_ns = 0
     cpu = time.process_time()
     start = time.monotonic()
-    agent.until(lambda: agent.writer.counters.rounds >= rounds + 4, 20)
+    agent.until(lambda: agent.writer.counters.rounds >= rounds + 4)
     share = (time.process_time() - cpu) / (time.monotonic() - start)
     key = next(iter(table))
     with Ipvs() as ipvs:
@@ -376,7 +389,7 @@ def big(services: int, servers: int) -> dict[str, Any]:
     last = f"192.0.3.{services}:80"
     ipvsadm(f"-d -t {last} -r 10.9.0.1:80")
     gone = f"-a -t {last} -r 10.9.0.1:80 -g -w 1"
-    seconds = agent.until(lambda: agent.writer.counters.drifts > 0, 20)
+    seconds = agent.until(lambda: agent.writer.counters.drifts > 0)
     found = {
         "lines": len(saved()),
         "back": gone in saved(),

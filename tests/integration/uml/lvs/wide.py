@@ -153,7 +153,8 @@ SYNC_BOTH = f"global_defs {{\n {_SECURE}\n lvs_sync_daemon d0 id 7\n}}\n" + serv
     "192.0.2.1 80", f"{TCP}; lb_kind DR", "10.0.0.11 80"
 )
 
-_LIVE, _FAILS = (f'MISC_CHECK {{\n misc_path "/bin/{name}"\n retry 0\n }}' for name in ("true", "false"))
+_CHECK = 'MISC_CHECK {{\n misc_path "/bin/{}"\n misc_timeout 60\n retry 0\n }}'
+_LIVE, _FAILS = (_CHECK.format(name) for name in ("true", "false"))
 _QUICK = "lb_algo rr; lb_kind NAT; protocol TCP; delay_loop 1"
 
 _TOLD = "".join(
