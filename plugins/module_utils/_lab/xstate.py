@@ -7,6 +7,15 @@ Linux takes a process's extended registers from ptrace(2) only as a whole (arch/
 xstateregs_set), 11,008 bytes with AMX; the kernel 6.1 of a guest has room for 2,696, all up to AVX-512 and PKRU, and
 loses its first process: "ptrace set fp regs failed, errno = 14". A library that is loaded before libc's makes the rest
 up as zeros, which is what a guest that never used AMX has there.
+
+The kernel of a guest reads and writes all registers of a process at each of its system calls, mostly the same values.
+The library leaves out a PTRACE_SETREGSET of what the PTRACE_GETREGSET just before returned. That is valid because:
+
+1. The process is in a ptrace-stop from the one to the other: it runs only after a request that resumes it (ptrace(2)),
+   and every request but those two and PTRACE_GETREGS, PTRACE_SETREGS and PTRACE_GETSIGINFO, which neither resume it
+   nor touch the extended registers, makes the library forget what it read.
+2. A stopped process has its registers changed by its tracer only, and a guest's kernel has one thread that traces.
+3. A new process with the same id is no exception: it is not traced without a request (PTRACE_SETOPTIONS) in between.
 """
 
 from __future__ import annotations
@@ -19,23 +28,49 @@ from pathlib import Path
 from .commands import run
 from .paths import cache_root
 
-# NT_X86_XSTATE of elf.h and PTRACE_SETREGSET of ptrace(2). No header is included and nothing linked, so that the
-# compiler alone is enough.
+# NT_X86_XSTATE of elf.h and the requests of ptrace(2). No header is included and nothing linked, so that the compiler
+# alone is enough.
 _SOURCE = """\
 struct iovec { void *base; __SIZE_TYPE__ length; };
 void *dlsym(void *handle, const char *symbol);
-static char whole[65536];
+enum { GETREGS = 12, SETREGS = 13, GETSIGINFO = 0x4202, GETREGSET = 0x4204, SETREGSET = 0x4205, XSTATE = 0x202 };
+static char whole[65536], read[65536];
+static __SIZE_TYPE__ read_length; /* 0: forgotten */
+static long read_pid;
+static long (*libc)(long, long, void *, void *);
+
+static long get(long pid, struct iovec *part)
+{
+    long result = libc(GETREGSET, pid, (void *)XSTATE, part);
+    read_pid = pid;
+    read_length = result || part->length > sizeof read ? 0 : part->length;
+    __builtin_memcpy(read, part->base, read_length);
+    return result;
+}
+
+static long set(long pid, struct iovec *part)
+{
+    struct iovec all = { whole, sizeof whole };
+    if (read_length && pid == read_pid && part->length == read_length &&
+        !__builtin_memcmp(read, part->base, read_length))
+        return 0;
+    read_length = 0;
+    __builtin_memcpy(whole, part->base, part->length);
+    return libc(SETREGSET, pid, (void *)XSTATE, &all);
+}
 
 long ptrace(long request, long pid, void *address, void *data)
 {
-    static long (*libc)(long, long, void *, void *);
-    struct iovec *part = data, all = { whole, sizeof whole };
+    struct iovec *part = data;
     if (!libc)
         libc = dlsym((void *)-1, "ptrace"); /* RTLD_NEXT */
-    if (request != 0x4205 || address != (void *)0x202 || part->length > sizeof whole)
-        return libc(request, pid, address, data);
-    __builtin_memcpy(whole, part->base, part->length);
-    return libc(request, pid, address, &all);
+    if (request == GETREGSET && address == (void *)XSTATE)
+        return get(pid, part);
+    if (request == SETREGSET && address == (void *)XSTATE && part->length <= sizeof whole)
+        return set(pid, part);
+    if (request != GETREGS && request != SETREGS && request != GETSIGINFO)
+        read_length = 0;
+    return libc(request, pid, address, data);
 }
 """
 
