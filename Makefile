@@ -1,4 +1,5 @@
 # Everything a checkout can do. Each target installs what it needs first: see scripts/run, requirements/.
+# LAB_KERNEL=fast boots the kernel of `make lab-kernel` in every lab and test instead of the package's.
 # Run as root (sudo make ...): the lab makes namespaces and taps, and missing Debian packages are installed.
 
 SITE ?= dr-two-nic
@@ -37,9 +38,13 @@ site: $(COLLECTION) ## build SITE (default dr-two-nic) in the lab; ARGS="--check
 
 ##@ The lab: SITE=, LAB= (several can run side by side), HOST=, NIC=, ARGS=
 LAB_VERBS := down status ssh crash boot freeze thaw pull plug partition heal netem
-.PHONY: lab-up $(LAB_VERBS:%=lab-%)
-lab-up: $(COLLECTION) ## boot a host for every host of SITE
+.PHONY: lab-up lab-kernel $(LAB_VERBS:%=lab-%)
+lab-up: $(COLLECTION) ## boot a host for every host of SITE; LAB_KERNEL=fast: with the kernel of lab-kernel
 	@$(PLAYBOOK) $(ARGS) playbooks/lab_up.yml
+lab-kernel: $(COLLECTION) ## build a faster kernel for the hosts, once for a machine (about 10 minutes)
+	@scripts/packages requirements/debian-lab-kernel.txt
+	$(LAB_CLI) kernel
+
 lab-down: ## end the lab: processes, namespace, taps, files
 lab-status: ## its hosts, and how each is
 lab-ssh: ## a shell on HOST; ARGS is a command to run there instead

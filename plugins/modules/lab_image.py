@@ -44,6 +44,14 @@ options:
     type: list
     elements: str
     default: []
+  kernel:
+    description:
+      - The kernel the hosts boot. V(package) is the one of Debian's package C(user-mode-linux).
+      - V(fast) is a newer one that runs programs of the hosts two to three times as fast. C(make lab-kernel) builds
+        it, once for a machine.
+    type: str
+    choices: [package, fast]
+    default: package
 seealso:
   - module: linuxha.lvs.lab
 """
@@ -75,6 +83,7 @@ def main() -> None:
             "mirror": {"type": "str", "default": ""},
             "packages": {"type": "list", "elements": "str", "default": []},
             "repository_packages": {"type": "list", "elements": "str", "default": []},
+            "kernel": {"type": "str", "choices": ["package", "fast"], "default": "package"},
         },
         supports_check_mode=True,
     )
@@ -85,6 +94,7 @@ def main() -> None:
             mirror=module.params["mirror"],
             packages=tuple(module.params["packages"]),
             repository_packages=tuple(module.params["repository_packages"]),
+            kernel=module.params["kernel"],
         )
         path = image.image_path(inputs)
         changed = not path.exists() if module.check_mode else image.build(inputs, module.debug)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A kernel with modules of its own, for what this machine's kernel lacks: IPVS first of all.
 
-The kernel is Debian's user-mode-linux: a process that boots in seconds with this machine's files as its root,
-read-only. It needs no image, network or namespace, and is root in its own world only.
+The kernel is Debian's user-mode-linux, or with LAB_KERNEL=fast the one of `make lab-kernel`: a process that boots
+in seconds with this machine's files as its root, read-only. It needs no image, network or namespace, and is root in
+its own world only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from _lab import xstate
+from _lab import kernel, xstate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEBIAN_PYTHON = "/usr/bin/python3"
@@ -34,7 +35,7 @@ mount -t tmpfs tmpfs /mnt
 mount -t tmpfs tmpfs /run
 modules=/mnt/lib/modules/$(uname -r)
 mkdir -p $modules
-cp -rs /usr/lib/uml/modules/$(uname -r)/. $modules
+cp -rs {kernel_modules}/. $modules
 depmod -b /mnt $(uname -r)
 for module in {modules}; do modprobe $module; done
 ip link set lo up
@@ -62,14 +63,17 @@ def run(
     ``directory`` is an empty one of the test's own. Fails when the script did not come to its end.
     """
     init, log = directory / "init", directory / "log"
-    prelude = PRELUDE.format(pythonpath=":".join(map(str, pythonpath)), modules=" ".join(modules))
+    booted = kernel.chosen()
+    prelude = PRELUDE.format(
+        pythonpath=":".join(map(str, pythonpath)), modules=" ".join(modules), kernel_modules=booted.modules
+    )
     init.write_text(prelude + script + END)
     init.chmod(0o755)
     # The kernel's own messages would stand between those of the script: only a panic is shown.
-    words = ["linux.uml", f"umid=lvs-{uuid.uuid4().hex[:8]}", f"mem={memory_mb}M", "loglevel=1", "con=null"]
+    words = [*booted.words, f"umid=lvs-{uuid.uuid4().hex[:8]}", f"mem={memory_mb}M", "loglevel=1", "con=null"]
     with log.open("wb") as output:
         guest = subprocess.Popen(
-            [*words, "con0=null,fd:1", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"],
+            [str(booted.program), *words, "con0=null,fd:1", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

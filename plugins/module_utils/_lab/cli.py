@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from . import demo, lab, network, ssh
+from . import demo, kernel, kernel_build, lab, network, ssh
 from . import guest as guests
 from .commands import run
 from .errors import LabError
@@ -137,6 +138,20 @@ def _down(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _kernel(_arguments: argparse.Namespace) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    built = kernel_build.build(_say)
+    state = "built" if built else "there already"
+    _say(f"Linux {kernel.find('fast').version} is {state}: {kernel.fast_dir()}; boot it with {kernel.VARIABLE}=fast")
+    return 0
+
+
+def _interrupted(number: int, _frame: object) -> None:
+    _say(f"{signal.Signals(number).name}: removing what was made")
+    raise SystemExit(128 + number)
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     return demo.demo(arguments.site, arguments.lab, arguments.json)
 
@@ -160,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     show = verb("demo", _demo, "boot a lab, build the site in it, crash its master, print what was measured")
     show.add_argument("--site", default=os.environ.get("SITE") or "dr-two-nic", help="an inventory [%(default)s]")
     show.add_argument("--json", action="store_true")
+    verb("kernel", _kernel, "build the fast kernel, once for this machine")
     verb("list", _list, "the labs there are").add_argument("--json", action="store_true")
     verb("down", _down, "end the lab and remove all it made")
     host_verb("ssh", _ssh, "a shell, or a command, on a host").add_argument("command", nargs=argparse.REMAINDER)

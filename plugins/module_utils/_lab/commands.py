@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from .errors import LabError
 
@@ -38,7 +39,7 @@ def missing_packages(amx: bool) -> list[str]:
     return sorted({package for tool, package in tools.items() if shutil.which(tool, path=_PATH) is None})
 
 
-def run(argv: Sequence[str], stdin: str = "", check: bool = True) -> str:
+def run(argv: Sequence[str], stdin: str = "", check: bool = True, cwd: Path | None = None) -> str:
     """Run a tool and return its standard output. LabError carries its last words when it fails, or is not there."""
     try:
         process = subprocess.run(
@@ -47,6 +48,7 @@ def run(argv: Sequence[str], stdin: str = "", check: bool = True) -> str:
             capture_output=True,
             text=True,
             check=False,
+            cwd=cwd,
             env={"PATH": _PATH, "LC_ALL": "C", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
         )
     except FileNotFoundError:

@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 from typing import Callable
 
-from . import network, xstate
+from . import image, network, xstate
 from .errors import LabError
 from .plan import Guest, Plan
 
-KERNEL = "/usr/bin/linux.uml"
 _SSH_PORT = 22
 _STACK = re.compile(r"(\[[ \d.]+\])?\s*\[<[0-9a-f]+>\]")
 _START_TIMEOUT_S = 10.0
@@ -45,7 +44,7 @@ restarting = True
 while restarting:
     with open("console.log", "rb") as console:
         console.seek(0, os.SEEK_END)
-        kernel = subprocess.Popen(["{KERNEL}", *sys.argv[1:], "noreboot"])
+        kernel = subprocess.Popen([%(kernel)r, *sys.argv[1:], "noreboot"])
         with open("kernel.pid", "w") as handle:
             handle.write(str(kernel.pid))
         while kernel.poll() is None:
@@ -104,7 +103,10 @@ def _process_state(pid: int) -> str:
 
 
 def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
-    """Start the guest's kernel, detached from this process; its first disk is a copy-on-write file over `base`."""
+    """Start the guest's kernel, detached from this process; its first disk is a copy-on-write file over `base`.
+
+    The kernel is the one that the image was built with (image.py), whatever this machine has by now.
+    """
     place = guest_dir(directory, guest)
     uml_dir = place / "uml"
     shutil.rmtree(uml_dir, ignore_errors=True)
@@ -112,7 +114,8 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
     machine = place / "machine"
     cpus = sorted(os.sched_getaffinity(0))
     taps = [port.tap for port in guest.ports]
-    machine.write_text(_MACHINE % {"cpu": cpus[guest.index % len(cpus)], "taps": taps})
+    kernel = str(image.program_path(base))
+    machine.write_text(_MACHINE % {"kernel": kernel, "cpu": cpus[guest.index % len(cpus)], "taps": taps})
     machine.chmod(0o755)
     nics = [
         f"vec{number}:transport=tap,ifname={port.tap},mac={port.mac}" for number, port in enumerate(guest.ports)
@@ -124,6 +127,7 @@ def boot(directory: Path, plan: Plan, guest: Guest, base: Path) -> None:
         f"mem={plan.memory_mb}M",
         f"ubd0={place / 'disk.cow'},{base}",
         f"ubd1r={place / 'seed.tar'}",
+        *image.command_line(base),
         *("root=/dev/ubda", "rw", "quiet", "net.ifnames=0", "con=null", "con0=null,fd:1"),
         *nics,
     ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import pkgutil
 import shutil
 import tempfile
@@ -18,10 +17,9 @@ from typing import Callable
 
 from .commands import run
 from .errors import LabError
-from .guest import KERNEL
+from .kernel import Kernel, find
 from .paths import cache_root, images_dir, labs_dir
 
-MODULES = Path("/usr/lib/uml/modules")
 BUILD_SPACE_MB = 2500
 KEPT_IMAGES = 3
 
@@ -112,6 +110,7 @@ class ImageInputs:
     mirror: str = ""
     packages: tuple[str, ...] = ()
     repository_packages: tuple[str, ...] = ()
+    kernel: str = "package"
 
     @property
     def base_packages(self) -> tuple[str, ...]:
@@ -126,9 +125,7 @@ def image_key(inputs: ImageInputs) -> str:
     """Hash of everything that goes into the image: this file, the inputs, the kernel and its modules."""
     digest = hashlib.sha256(pkgutil.get_data(__package__, "image.py") or b"")
     held = (inputs.suite, inputs.mirror, inputs.base_packages, inputs.offered_packages)
-    digest.update(repr((held, modules_version())).encode())
-    status = os.stat(KERNEL)
-    digest.update(f"{status.st_size} {int(status.st_mtime)}".encode())
+    digest.update(repr((held, find(inputs.kernel).identity)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -137,12 +134,14 @@ def image_path(inputs: ImageInputs) -> Path:
     return images_dir() / image_key(inputs) / "base.img"
 
 
-def modules_version() -> str:
-    """Version of the User Mode Linux kernel's modules, such as "6.1.176"."""
-    versions = sorted(path.name for path in MODULES.iterdir()) if MODULES.is_dir() else []
-    if not versions:
-        raise LabError(f"no kernel modules in {MODULES}: install Debian's package user-mode-linux")
-    return versions[-1]
+def program_path(base: Path) -> Path:
+    """The kernel that boots the image `base`, whose modules are in it."""
+    return base.with_name("linux")
+
+
+def command_line(base: Path) -> list[str]:
+    """What the kernel of the image `base` needs on its command line."""
+    return base.with_name("words").read_text().split()
 
 
 def build(inputs: ImageInputs, progress: Callable[[str], None]) -> bool:
@@ -159,11 +158,14 @@ def build(inputs: ImageInputs, progress: Callable[[str], None]) -> bool:
             root = work / "root"
             _bootstrap(inputs, root, progress)
             _fill_repository(inputs, root, progress)
-            _configure(root)
+            kernel = find(inputs.kernel)
+            _configure(root, kernel)
             progress("writing the file system image")
             base = work / "base.img"
             run(["mkfs.ext4", "-q", "-L", "lab", "-E", "lazy_itable_init=1", "-d", str(root), str(base), "2G"])
             base.chmod(0o444)
+            shutil.copy2(kernel.program, program_path(base))
+            base.with_name("words").write_text(" ".join(kernel.words))
             shutil.rmtree(root)
             work.rename(target.parent)
             _prune()
@@ -228,15 +230,15 @@ def _fill_repository(inputs: ImageInputs, root: Path, progress: Callable[[str], 
     (root / "etc/apt/sources.list").unlink(missing_ok=True)
 
 
-def _configure(root: Path) -> None:
+def _configure(root: Path, kernel: Kernel) -> None:
     for path, text in _FILES.items():
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     (root / "etc/lab").mkdir(exist_ok=True)
-    shutil.copytree(MODULES / modules_version(), root / "lib/modules" / modules_version(), symlinks=True)
-    run(["chroot", str(root), "depmod", "-a", modules_version()])
-    # The guests' kernel has no nf_tables families; legacy iptables works fully.
+    shutil.copytree(kernel.modules, root / "lib/modules" / kernel.version, symlinks=True)
+    run(["chroot", str(root), "depmod", "-a", kernel.version])
+    # The package's kernel has no nf_tables families; legacy iptables works fully with either.
     for tool in ("iptables", "ip6tables"):
         run(["chroot", str(root), "update-alternatives", "--set", tool, f"/usr/sbin/{tool}-legacy"])
     run(["chroot", str(root), "systemctl", "-q", "enable", "lab-seed.service", "lab-network.service"])

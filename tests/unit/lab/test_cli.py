@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from _lab import cli, lab, network
+from _lab import cli, kernel, kernel_build, lab, network
 from _lab.plan import Plan
 
 MAKEFILE = Path(__file__).parents[3] / "Makefile"
@@ -35,6 +36,7 @@ VERBS: list[tuple[list[str], dict[str, Any]]] = [
     (["down"], {}),
     (["ssh", "web01"], {"host": "web01", "command": []}),
     (["ssh", "web01", "ip", "-4", "address"], {"host": "web01", "command": ["ip", "-4", "address"]}),
+    (["kernel"], {}),
     (["crash", "web01"], {"host": "web01"}),
     (["boot", "web01"], {"host": "web01"}),
     (["freeze", "web01"], {"host": "web01", "frozen": True}),
@@ -60,7 +62,7 @@ def test_a_verb(argv: list[str], expected: dict[str, Any], monkeypatch: pytest.M
 
 def test_every_make_target_has_its_verb() -> None:
     (line,) = [line for line in MAKEFILE.read_text(encoding="utf-8").splitlines() if line.startswith("LAB_VERBS")]
-    assert set(line.partition(":=")[2].split()) == {argv[0] for argv, _expected in VERBS} - {"demo", "list"}
+    assert set(line.partition(":=")[2].split()) == {argv[0] for argv, _expected in VERBS} - {"demo", "kernel", "list"}
 
 
 @pytest.mark.parametrize(
@@ -147,3 +149,19 @@ def test_ending_a_lab(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert capsys.readouterr().err == "lab: lab t is gone\n"
     assert cli.main(["down"]) == 0
     assert capsys.readouterr().err == "lab: there was no lab t\n"
+
+
+def test_the_fast_kernel_is_built_or_the_build_undone(
+    cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: dict[int, Any] = {}
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(kernel_build, "build", lambda progress: True)
+    (kernel.fast_dir() / "modules/7.2.13").mkdir(parents=True)
+    assert cli.main(["kernel"]) == 0
+    said = capsys.readouterr().err
+    assert said == f"lab: Linux 7.2.13 is built: {kernel.fast_dir()}; boot it with LAB_KERNEL=fast\n"
+    assert set(handlers) == {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+    with pytest.raises(SystemExit, match="143"):
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+    assert capsys.readouterr().err == "lab: SIGTERM: removing what was made\n"

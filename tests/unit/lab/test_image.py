@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from _lab import image
+from _lab import image, kernel
 from _lab.errors import LabError
 from _lab.image import ImageInputs, image_key, image_path
 
@@ -29,8 +29,8 @@ def machine(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (place / "modules/6.1.1").mkdir(parents=True)
     (place / "linux.uml").write_bytes(b"kernel")
     os.utime(place / "linux.uml", (1700000000, 1700000000))
-    monkeypatch.setattr(image, "KERNEL", str(place / "linux.uml"))
-    monkeypatch.setattr(image, "MODULES", place / "modules")
+    monkeypatch.setattr(kernel, "PACKAGE_PROGRAM", place / "linux.uml")
+    monkeypatch.setattr(kernel, "PACKAGE_MODULES", place / "modules")
     return place
 
 
@@ -67,10 +67,19 @@ def test_the_recipe_names_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert image_key(INPUTS) != before
 
 
-def test_no_kernel_modules(machine: Path) -> None:
-    shutil.rmtree(machine / "modules")
-    with pytest.raises(LabError, match="install Debian's package user-mode-linux"):
-        image_key(INPUTS)
+def test_the_kernel_names_it_too() -> None:
+    fast = kernel.fast_dir()
+    (fast / "modules/6.1.1").mkdir(parents=True)
+    shutil.copy2(kernel.PACKAGE_PROGRAM, fast / "linux")  # the command line alone is to tell
+    assert image_key(replace(INPUTS, kernel="fast")) != image_key(INPUTS)
+
+
+def test_what_boots_an_image_is_beside_it(cache: Path) -> None:
+    base = image_path(INPUTS)
+    base.parent.mkdir(parents=True)
+    base.with_name("words").write_text("seccomp=on")
+    assert image.program_path(base) == base.parent / "linux"
+    assert image.command_line(base) == ["seccomp=on"]
 
 
 def test_what_is_asked_for_comes_on_top_of_what_a_lab_needs() -> None:
