@@ -41,7 +41,7 @@ LAB_VERBS := down status ssh crash boot freeze thaw pull plug partition heal net
 .PHONY: lab-up lab-kernel $(LAB_VERBS:%=lab-%)
 lab-up: $(COLLECTION) ## boot a host for every host of SITE; LAB_KERNEL=fast: with the kernel of lab-kernel
 	@$(PLAYBOOK) $(ARGS) playbooks/lab_up.yml
-lab-kernel: $(COLLECTION) ## build a faster kernel for the hosts, once for a machine (about 10 minutes)
+lab-kernel: $(COLLECTION) ## build a faster kernel for the hosts, once for a machine (10 to 20 minutes)
 	@scripts/packages requirements/debian-lab-kernel.txt
 	$(LAB_CLI) kernel
 

@@ -126,19 +126,26 @@ def _unpack(source: Path, work: Path, progress: Callable[[str], None]) -> Path:
 
 
 def _compile(tree: Path, package: Path, work: Path, progress: Callable[[str], None]) -> Path:
-    """Directory of the kernel made: `linux`, `config`, `modules/VERSION`."""
+    """Directory of the kernel made, as _install leaves it."""
     run(["dpkg-deb", "-x", str(package), str(work / "uml")])
     with gzip.open(work / "uml/usr/share/doc/user-mode-linux/config.gz", "rt") as packaged:
         (tree / ".config").write_text(kernel_config.configuration(packaged.read()))
-    made = work / "made"
-    make = ["nice", "-n", "19", "make", "-C", str(tree), "ARCH=um"]
-    run([*make, "olddefconfig"])
+    run([*_make(tree), "olddefconfig"])
     kernel_config.check((tree / ".config").read_text())
     jobs = len(os.sched_getaffinity(0))
     progress(f"compiling, {jobs} jobs at the lowest priority")
-    run_make([*make, f"-j{jobs}", "linux", "modules"], progress)
+    run_make([*_make(tree), f"-j{jobs}", "linux", "modules"], progress)
     progress("installing the modules")
-    run([*make, f"INSTALL_MOD_PATH={made}", "INSTALL_MOD_STRIP=1", "modules_install"])
+    return _install(tree, work / "made")
+
+
+def _make(tree: Path) -> list[str]:
+    return ["nice", "-n", "19", "make", "-C", str(tree), "ARCH=um"]
+
+
+def _install(tree: Path, made: Path) -> Path:
+    """`made` with the compiled kernel: `linux`, `config`, `modules/VERSION`."""
+    run([*_make(tree), f"INSTALL_MOD_PATH={made}", "INSTALL_MOD_STRIP=1", "modules_install"])
     for link in (made / "lib/modules").glob("*/build"):  # to the source
         link.unlink()
     (made / "lib/modules").rename(made / "modules")
