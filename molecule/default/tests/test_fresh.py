@@ -31,7 +31,7 @@ def state_of(host: Host) -> dict[str, str]:
         "ip -brief address", "ip route show table all", "iptables-save | grep -e '^-A' -e '^:.* DROP'", "dpkg-query -W",
         "sysctl -a 2>/dev/null | grep -E 'arp_|redirects|forward|rp_filter'",
         "find /etc /var/lib/linuxha-lvs -xdev -type f -printf '%p %s %T@\\n' 2>/dev/null | sort",
-        "systemctl list-unit-files --no-legend --state=enabled",
+        "systemctl --root=/ list-unit-files --no-legend --state=enabled",
     )  # fmt: skip
     return {name: host(name).check_output(" ; ".join(commands)) for name in (*DIRECTORS, *REAL_SERVERS)}
 
