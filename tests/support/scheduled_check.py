@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import threading
 import time
@@ -15,6 +14,8 @@ from typing import NamedTuple
 from _lvs_agent.health.attempt import Outcome
 from _lvs_agent.health.plan import Check, CheckId, CheckPlan, Endpoint, Timing
 from _lvs_agent.health.scheduler import Scheduler
+from _lvs_agent.supervisor.loop import Loop
+from _lvs_agent.supervisor.lvs_searches import LvsSearches
 
 SECOND = 1_000_000_000
 LOOPBACK = bytes((127, 0, 0, 1))
@@ -36,19 +37,21 @@ def here(port: int) -> Endpoint:
 def checked(check: Check, timeout_s: float = 5, deadline_s: float = 10) -> Ended:
     """The first run of a check, in the daemon's loop."""
     found: list[Outcome] = []
-    scheduler = Scheduler(lambda _check, _up, outcome: found.append(outcome))
+    loop = Loop()
+    searches = LvsSearches(loop)
+    scheduler = Scheduler(lambda _check, _up, outcome: found.append(outcome), searches=searches)
+    loop.add(scheduler)
     second = 60 * SECOND
     timing = Timing(second, int(timeout_s * SECOND), second, 0, int(deadline_s * SECOND))
     begun = time.monotonic()
     scheduler.configure([CheckPlan(CheckId("service", "server", "CHECK"), timing, check)], time.monotonic_ns())
-    poll = select.poll()
-    poll.register(scheduler.fileno(), select.POLLIN)
     while not found:
         assert time.monotonic() < begun + deadline_s + 5, scheduler.results()
-        poll.poll(max(0, (scheduler.deadline_ns() - time.monotonic_ns()) // 1_000_000 + 1))
-        scheduler.handle(time.monotonic_ns())
+        loop.turn()
     ended = Ended(found[0].ok, found[0].why, time.monotonic() - begun)
     scheduler.close()
+    searches.close()
+    loop.close()
     return ended
 
 

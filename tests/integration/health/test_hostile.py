@@ -109,12 +109,34 @@ def test_it_ends_with_a_sentence(check: Callable[[Endpoint], Check], talk: Talk,
     assert ended.seconds < DEADLINE + 0.5
 
 
-def test_a_page_without_an_end_is_as_good_as_its_first_megabyte() -> None:
+def test_a_page_without_an_end_is_as_good_as_its_first_bytes() -> None:
     with server(BODY) as port:
         ended = checked(http(here(port)), 5, 5)
         assert ended.ok, ended.why
         assert checked(http(here(port), regex="\\0{9}"), 5, 5).ok
+        why = "the page does not match up in its first 131072 bytes, which are all that is searched"
+        assert checked(http(here(port), regex="up"), 5, 5).why == why
         assert checked(http(here(port), digest=bytes(16)), 5, 5).why == "the page is longer than 16777216 bytes"
+
+
+@pytest.mark.parametrize("pattern", ["status.*ok", "(a|s|status)+$", "[a-z]+ [0-9]+"])
+def test_a_search_that_would_take_for_ever(pattern: str) -> None:
+    """Case 17: 1 MB on which Python's engine is at work for more than 12 s and cannot be interrupted."""
+    with server(says(OK, b"status" * 170_000)) as port:
+        ended = checked(http(here(port), regex=pattern), 5, 8)
+    assert ended.why == "the regular expression took more than 0.1 s; write a simpler one"
+
+
+def test_pages_one_after_the_other_with_regular_expressions() -> None:
+    def talk(connection: socket.socket) -> None:
+        path = connection.recv(65536).split()[1]
+        connection.sendall(OK + b"this is " + path)
+
+    with server(talk) as port:
+        good = (UrlPlan("/a", regex="is /a$"), UrlPlan("/b", regex="is /c", regex_no_match=True), UrlPlan("/d"))
+        assert checked(HttpCheck(here(port), good)).ok
+        bad = (*good[:2], UrlPlan("/d", regex="/e"))
+        assert checked(HttpCheck(here(port), bad)).why == "/d: the page does not match /e"
 
 
 def test_connections() -> None:

@@ -161,6 +161,40 @@ def test_the_next_process_goes_on_and_tells_nothing_twice(begin: Callable[..., W
     assert second.kernel.changes == before
 
 
+def test_a_process_that_is_killed_at_once_leaves_dead_servers_dead(
+    begin: Callable[..., World], tmp_path: Path
+) -> None:
+    """What was found since ``_keep`` is known too, and so is what comes after a line that was cut short."""
+    first = begin()
+    first.tell(configure(1, 2, 3, 4))
+    first.checked(2, up=False, why="no")
+    second = begin(first.kernel)
+    second.tell(configure(1, 2, 3, 4))
+    assert second.weights.keys() == {"10.0.0.1", "10.0.0.3", "10.0.0.4"}
+    second.process._keep()
+    second.checked(3, up=False, why="no")
+    with (tmp_path / "lvs-checks.jsonl").open("a") as file:
+        file.write('["TCP 192.0.2')
+    third = begin(first.kernel)
+    third.tell(configure(1, 2, 3, 4))
+    third.checked(4, up=False, why="no")
+    third.checked(2, up=True)
+    fourth = begin(first.kernel)
+    fourth.tell(configure(1, 2, 3, 4))
+    assert fourth.weights.keys() == {"10.0.0.1", "10.0.0.2"}
+    of_another_boot = begin(first.kernel, boot="another")
+    of_another_boot.tell(configure(1, 2, 3, 4))
+    assert len(of_another_boot.weights) == 4
+
+
+def test_without_room_for_what_is_known_checks_go_on(begin: Callable[..., World], tmp_path: Path) -> None:
+    world = begin()
+    world.tell(configure(1, 2))
+    (tmp_path / "lvs-checks.jsonl").mkdir()
+    world.checked(2, up=False, why="no")
+    assert world.weights == {"10.0.0.1": 1}
+
+
 def test_of_another_boot_nothing_is_known(begin: Callable[..., World]) -> None:
     first = begin()
     first.tell(configure(1, 2))

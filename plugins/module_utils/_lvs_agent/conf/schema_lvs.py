@@ -183,7 +183,7 @@ URL = Block(
         flag("regex_no_match", "The page must not match."),
         words("regex_options", "any", "Options of the regular expression, as in C(caseless multiline)."),
         *without_effect(
-            "Python's regular expressions need no stack; a search is ended after 0.1 s",
+            "Python's regular expressions need no stack; a search has 0.1 s of CPU time",
             words("regex_stack", "any", "First and largest stack in bytes.", unit="bytes"),
         ),
         integer("regex_min_offset", 0, UINT, "First byte to look at.", unit="bytes"),

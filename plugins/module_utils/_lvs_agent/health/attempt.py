@@ -11,6 +11,7 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from ..spawn import Spawner
+from .search import Searches
 
 #: The bits of ``Attempt.events``, those of epoll(7); the last two come unasked.
 READ, WRITE, ERROR, HANGUP = 0x001, 0x004, 0x008, 0x010
@@ -40,13 +41,14 @@ class NotNow(Exception):
 class Tools:
     """What attempts share. ``look(attempt)``: to be called by one whose outcome came by another way than a call of the
     loop's, such as the end of a program; the loop then looks at it. ``leave(fd)``: to be called before an attempt that
-    goes on with another descriptor closes this one.
+    goes on with another descriptor closes this one. ``searches``: for pages and regular expressions, None for nobody.
     """
 
     spawner: Spawner | None
     random: Random
     look: Callable[[Attempt], None]
     leave: Callable[[int], None]
+    searches: Searches | None = None
 
 
 class Attempt(Protocol):
@@ -54,9 +56,9 @@ class Attempt(Protocol):
 
     Used once. After each call the loop looks at ``outcome``, which is None until the run is over; then at ``fd`` (-1
     for none), ``events`` (of the descriptor: READ, WRITE) and ``deadline_ns`` (NEVER for none), any of which may have
-    changed. Times are CLOCK_MONOTONIC. ``start`` may raise NotNow. Beyond that a call raises nothing it can foresee:
-    what goes wrong is an outcome (and the loop takes an exception for a failed check). The outer deadline of the plan
-    is the loop's business: then it asks ``waiting_for`` and calls ``close``.
+    changed. Times are CLOCK_MONOTONIC. ``start`` and ``expired`` may raise NotNow. Beyond that a call raises nothing
+    it can foresee: what goes wrong is an outcome (and the loop takes an exception for a failed check). The outer
+    deadline of the plan is the loop's business: then it asks ``waiting_for`` and calls ``close``.
     """
 
     fd: int

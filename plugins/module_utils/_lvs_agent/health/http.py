@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import sockets
-from .attempt import ERROR, READ, WRITE, Outcome, Tools
+from .attempt import ERROR, READ, WRITE, NotNow, Outcome, Tools
 from .http_answer import Answer, BadAnswer
 from .plan import HttpCheck, Timing, UrlPlan
-from .regex import MOST_SECONDS, TooSlow, found
+from .search import Answer as Found
+from .search import Question, Search
 from .tcp import Connecting
 
 if TYPE_CHECKING:
@@ -23,17 +24,19 @@ if TYPE_CHECKING:
 
 _READ = 65536
 _AGENT = "lvs-agent"
+_SEARCH_AGAIN_NS = 1_000_000_000
 
 
 class HttpAttempt(Connecting):
     """One run. Each page has a connection of its own, as with keepalived."""
 
-    __slots__ = ("_answer", "_at", "_check", "_got", "_leave", "_out", "_tls")
+    __slots__ = ("_answer", "_at", "_check", "_got", "_out", "_search", "_tls", "_tools")
 
     def __init__(self, check: HttpCheck, timing: Timing, tools: Tools) -> None:
         Connecting.__init__(self, check.endpoint, timing.timeout_ns)
         self._check = check
-        self._leave = tools.leave
+        self._tools = tools
+        self._search: Search | None = None
         self._at = 0  # which page
         self._answer: Answer | None = None
         self._tls: Session | None = None
@@ -74,6 +77,8 @@ class HttpAttempt(Connecting):
         """What it is waiting for."""
         if self._answer is None:
             return "not connected"
+        if self._search is not None:
+            return "the search for the regular expression is not over"
         if self._tls is not None and not self._tls.established:
             return "connected, " + ("TLS handshake not over" if self._got else "nothing came of a TLS handshake")
         if self._out:
@@ -95,7 +100,9 @@ class HttpAttempt(Connecting):
         self._over(f"{self._url.path}: {why}" if len(self._check.urls) > 1 else why)
 
     def expired(self, now_ns: int) -> None:
-        """Nothing happened in time."""
+        """Nothing happened in time. Raises NotNow when that was because of searches of other checks."""
+        if self._search is not None and not self._search.begun:
+            raise NotNow("the regular expressions of other checks take too long; write simpler ones", _SEARCH_AGAIN_NS)
         Connecting.expired(self, now_ns)
         if self.outcome is not None:
             self._bad(self.outcome.why)
@@ -173,17 +180,55 @@ class HttpAttempt(Connecting):
             if self._out and self.outcome is None:
                 self._write()
 
+    def close(self) -> None:
+        """Close the connection, and wait for no search."""
+        if self._search is not None and self._tools.searches is not None:
+            self._tools.searches.forget(self._search)
+            self._search = None
+        Connecting.close(self)
+
     def _judge(self, answer: Answer, now_ns: int) -> None:
-        """The page is here: is it good? Then the next one."""
-        why = judged(self._url, answer)
+        """The page is here: is it good?"""
+        url = self._url
+        why = judged(url, answer)
         if why:
             self._bad(why)
+        elif url.regex:
+            self._search_for(url, answer, now_ns)
+        else:
+            self._next(now_ns)
+
+    def _search_for(self, url: UrlPlan, answer: Answer, now_ns: int) -> None:
+        """Have the page searched for the regular expression; the connection is not needed for that."""
+        searches = self._tools.searches
+        if searches is None:
+            self._bad("regular expressions are not searched for here")
             return
+        self._tools.leave(self.fd)
+        self.close()
+        self._again(now_ns)
+        endpoint = self._check.endpoint
+        question = Question(url.regex, url.regex_flags, bytes(answer.body), url.min_offset, url.max_offset)
+        self._search = searches.begin((endpoint.address, endpoint.port, url.path), question, self._found)
+
+    def _found(self, found: Found, now_ns: int) -> None:
+        """The search is over."""
+        self._search = None
+        why = found.why or (searched(self._url, self._answer, found) if self._answer is not None else "")
+        if why:
+            self._bad(why)
+        else:
+            self._next(now_ns)
+        self._tools.look(self)
+
+    def _next(self, now_ns: int) -> None:
+        """The page is good: ask for the next one."""
         if self._at + 1 == len(self._check.urls):
             self.outcome = Outcome(True)
             return
-        self._leave(self.fd)
-        self.close()
+        if self.fd >= 0:
+            self._tools.leave(self.fd)
+            self.close()
         self._at += 1
         self._answer, self._tls, self._out = None, None, b""
         self.events = WRITE
@@ -205,18 +250,19 @@ def request(check: HttpCheck, url: UrlPlan) -> bytes:
 
 
 def judged(url: UrlPlan, answer: Answer) -> str:
-    """What is wrong with a page, "" for nothing."""
+    """What is wrong with a page before it is searched, "" for nothing."""
     if not any(low <= answer.status <= high for low, high in url.statuses):
         expected = " ".join(str(low) if low == high else f"{low}-{high}" for low, high in url.statuses)
         return f"status {answer.status}, expected {expected}"
     if url.digest and not answer.has_digest(url.digest):
         return f"the page's MD5 is {answer.hexdigest()}, expected {url.digest.hex()}"
-    if not url.regex:
-        return ""
-    try:
-        matches = found(url.regex, url.regex_flags, bytes(answer.body), url.min_offset, url.max_offset)
-    except TooSlow:
-        return f"the regular expression took more than {MOST_SECONDS:g} s; write a simpler one"
-    if matches is url.regex_no_match:
-        return f"the page {'matches' if matches else 'does not match'} {url.regex}"
     return ""
+
+
+def searched(url: UrlPlan, answer: Answer, found: Found) -> str:
+    """What is wrong with a page after it was searched, "" for nothing."""
+    if found.matches is not url.regex_no_match:
+        return ""
+    kept = len(answer.body)
+    where = f" in its first {kept} bytes, which are all that is searched" if kept < answer.length else ""
+    return f"the page {'matches' if found.matches else 'does not match'} {url.regex}{where}"

@@ -20,7 +20,7 @@ except ImportError:
 #: Bytes of the status line and the headers together, of interim answers too.
 MOST_HEADERS = 65536
 #: Bytes of a page that are kept, for a regular expression; without a digest no more of it is read.
-MOST_KEPT = 1 << 20
+MOST_KEPT = 128 << 10
 #: Bytes of a page that are read for a digest.
 MOST_BODY = 16 << 20
 _MOST_CHUNK_LINE = 1024

@@ -3,25 +3,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``regex`` of HTTP_GET and SSL_GET: keepalived's are PCRE2's, ours are those of :mod:`re`, where they mean the same.
 
-What only PCRE2 has is an error when the configuration is read. A search that takes too long, as an unlucky pattern
-can for ever, is ended: :mod:`re` looks for signals now and then.
+What only PCRE2 has is an error when the configuration is read. A search may take hours, and :mod:`re` looks for signals
+so seldom that nothing within the process ends it: it belongs into a process that can be killed (:mod:`.search`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
-import signal
 import warnings
-from collections.abc import Iterator
-from types import FrameType
 
 from ..conf.problem import BadValue
 from ..spelling import nearest
 
-#: The most CPU time one search may take, in seconds.
-MOST_SECONDS = 0.1
+#: Bytes of a pattern: compiling takes about 2 µs for each.
+MOST_PATTERN = 4096
+# of a process that searches: some hundred kilobytes each at most
+_MOST_COMPILED = 256
 _FLAGS = {
     "caseless": re.IGNORECASE,
     "multiline": re.MULTILINE,
@@ -57,10 +55,6 @@ _OTHERS = (
 )
 
 
-class TooSlow(Exception):
-    """A search took more than MOST_SECONDS."""
-
-
 def flags(options: list[str]) -> int:
     """``regex_options`` as flags of :mod:`re`; UNICODE: characters, not bytes. Raises BadValue."""
     found = 0
@@ -74,49 +68,34 @@ def flags(options: list[str]) -> int:
 
 
 def tried(pattern: str, options: int) -> None:
-    """Raise BadValue for a pattern that Python's regular expressions do not have."""
+    """Raise BadValue for a pattern that Python's regular expressions do not have, or a very long one."""
+    size = len(pattern.encode("utf-8", "surrogateescape"))
+    if size > MOST_PATTERN:
+        raise BadValue(f"a regular expression of {size} bytes", f"write one of at most {MOST_PATTERN}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)  # [[:alpha:]] and the like
-            _compiled.__wrapped__(pattern, options)
+            compiled.__wrapped__(pattern, options)
     except (re.error, FutureWarning, OverflowError, RecursionError) as error:
         what = f"Python's regular expressions cannot do that: {error}"
         raise BadValue(what, "write it without what only PCRE has") from error
 
 
 def found(pattern: str, options: int, body: bytes, low: int, high: int | None) -> bool:
-    """Whether a match starts at one of the bytes ``low`` to ``high`` of a page. Raises TooSlow.
-
-    To be called in the main thread, which has the signals.
-    """
+    """Whether a match starts at one of the bytes ``low`` to ``high`` of a page; may take for ever."""
     whole: str | bytes = body
     if options & re.UNICODE:
         # offsets are bytes, in keepalived too
         low = len(body[:low].decode("utf-8", "ignore"))
         high = None if high is None else len(body[:high].decode("utf-8", "ignore"))
         whole = body.decode("utf-8", "replace")
-    with _limited():
-        match = _compiled(pattern, options).search(whole, low)  # type: ignore[arg-type]
+    match = compiled(pattern, options).search(whole, low)  # type: ignore[arg-type]
     return match is not None and (high is None or match.start() <= high)
 
 
-@functools.lru_cache(maxsize=1024)
-def _compiled(pattern: str, options: int) -> re.Pattern[str] | re.Pattern[bytes]:
+@functools.lru_cache(maxsize=_MOST_COMPILED)
+def compiled(pattern: str, options: int) -> re.Pattern[str] | re.Pattern[bytes]:
+    """A pattern that ``tried`` has accepted."""
     if options & re.UNICODE:
         return re.compile(pattern, options)
     return re.compile(pattern.encode("utf-8", "surrogateescape"), options)
-
-
-@contextlib.contextmanager
-def _limited() -> Iterator[None]:
-    before = signal.signal(signal.SIGVTALRM, _too_slow)
-    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
-def _too_slow(_number: int, _frame: FrameType | None) -> None:
-    raise TooSlow

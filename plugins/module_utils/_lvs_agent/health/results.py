@@ -1,7 +1,7 @@
 # Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of all checks, as JSON for a process after this one; pure.
+"""What is known of all checks, as JSON for a process after this one: all of it, or what has changed since; pure.
 
 Of tens of thousands of checks nearly all are up: only the others are written, and a digest that says whether the checks
 are still the same ones, so that one that is not in the file is known to be up.
@@ -9,6 +9,7 @@ are still the same ones, so that one that is not in the file is known to be up.
 
 from __future__ import annotations
 
+import json
 import operator
 import zlib
 from collections.abc import Iterable, Mapping
@@ -91,15 +92,43 @@ def parse(content: Any, plans: Iterable[CheckPlan]) -> dict[CheckId, Result]:
     for plan in wanted:
         known = said.get(plan.id)
         if known is not None and known.question == _question(plan.check):
-            up, has_run, streak, outcome, ended_ns = known.state
-            found[plan.id] = Result(up, has_run, streak, outcome, ended_ns, 0, False, plan.check)
+            found[plan.id] = _result(known, plan)
         elif known is None and plan.id.service in same:
             found[plan.id] = Result(True, True, 0, Outcome(True), 0, 0, False, plan.check)
     return found
 
 
+def line(key: CheckId, result: Result) -> str:
+    """What is known of one check, as a line of a journal that goes on from ``to_json``."""
+    return json.dumps([key.service, *_plain(key, result)], separators=(",", ":"))
+
+
+def applied(
+    known: Mapping[CheckId, Result], lines: Iterable[str], plans: Iterable[CheckPlan]
+) -> dict[CheckId, Result]:
+    """What ``parse`` found with the lines of a journal on top; what is no line, such as one cut short, is left out."""
+    found = dict(known)
+    by_id: dict[CheckId, CheckPlan] = {}
+    for text in lines:
+        by_id = by_id or {plan.id: plan for plan in plans}
+        try:
+            service, *plain = json.loads(text)
+            key, said = _parsed(str(service), plain)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        plan = by_id.get(key)
+        if plan is not None and said.question == _question(plan.check):
+            found[key] = _result(said, plan)
+    return found
+
+
 def _is_usual(result: Result) -> bool:
     return result.up and result.has_run and not result.streak and result.outcome.weight is None
+
+
+def _result(said: _Said, plan: CheckPlan) -> Result:
+    up, has_run, streak, outcome, ended_ns = said.state
+    return Result(up, has_run, streak, outcome, ended_ns, 0, False, plan.check)
 
 
 def _question(check: object) -> int:

@@ -23,6 +23,7 @@ from ..spawn import NEVER, SECOND, Spawner
 from . import kinds
 from .attempt import Attempt, NotNow, Outcome, Tools
 from .plan import Check, CheckId, CheckPlan, FileCheck
+from .search import Searches
 from .sockets import is_ours
 from .verdict import Verdict, begun
 
@@ -101,13 +102,14 @@ class Scheduler:
         spawner: Spawner | None = None,
         random: Random | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
+        searches: Searches | None = None,
     ) -> None:
         """``changed`` is told the first result of a check, and each that changes its state or its weight."""
         self.postponed = 0  # runs that had to wait for descriptors or programs
         self._changed = changed
         self._random = random or Random()
         self._clock = clock
-        self._tools = Tools(spawner, self._random, self._look_again, self._leave)
+        self._tools = Tools(spawner, self._random, self._look_again, self._leave, searches)
         self._epoll = select.epoll()
         self._states: dict[CheckId, _State] = {}
         self._known: dict[CheckId, Result] = {}

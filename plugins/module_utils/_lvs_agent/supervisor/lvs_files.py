@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 _VERSION = 1
 _MODE = 0o600
 _LONGEST = 64 << 20
+_MOST_NEWS = 16 << 20
 
 
 class Known(NamedTuple):
@@ -43,6 +44,8 @@ class LvsFiles:
 
     def __init__(self, runtime_dir: str, state_dir: str | None, boot_id: str) -> None:
         self._known = os.path.join(runtime_dir, "lvs.json")
+        self._news = os.path.join(runtime_dir, "lvs-checks.jsonl")
+        self._news_size = 0
         self._owned = os.path.join(runtime_dir, OWNED)
         self._drains = os.path.join(state_dir or runtime_dir, "drains.json")
         self._addresses = os.path.join(state_dir or runtime_dir, "resolved.json")
@@ -110,17 +113,44 @@ class LvsFiles:
 
     def known(self, settings: LvsSettings) -> Known:
         """What was decided and checked in this boot, of what these settings have."""
+        known = Known({}, {})
         try:
             said: Any = json.loads(_read(self._known))
-            if not isinstance(said, dict) or said.get("version") != _VERSION or said.get("boot_id") != self._boot_id:
-                return Known({}, {})
-            names = {one.name: [server.name for server in one.servers] for one in settings.plan.virtual_servers}
-            return Known(state.parse(said["states"], names), results.parse(said["results"], settings.checks))
+            if isinstance(said, dict) and said.get("version") == _VERSION and said.get("boot_id") == self._boot_id:
+                names = {one.name: [server.name for server in one.servers] for one in settings.plan.virtual_servers}
+                known = Known(state.parse(said["states"], names), results.parse(said["results"], settings.checks))
         except FileNotFoundError:
             pass
         except (OSError, ValueError, LookupError, RecursionError) as error:
             _log.warning("%s: %s; all servers are checked as if for the first time", self._known, error)
-        return Known({}, {})
+        try:
+            boot, *news = _read(self._news).splitlines() or [""]
+        except (OSError, ValueError):
+            return known
+        if boot != self._boot_id:
+            return known
+        self._news_size = sum(len(one) + 1 for one in (boot, *news))
+        return known._replace(results=results.applied(known.results, news, settings.checks))
+
+    def note(self, check: CheckId, result: Result) -> None:
+        """A check's state has changed: this is written at once, before the kernel's table follows.
+
+        A process that is killed before ``keep`` must not revive a server that was found dead. A failure is logged once.
+        """
+        if self._news_size > _MOST_NEWS:
+            return
+        head = "" if self._news_size else f"{self._boot_id}\n"
+        # a line that was cut short must not spoil this one
+        text = f"{head}\n{results.line(check, result)}\n".encode()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            handle = os.open(self._news, flags | (os.O_APPEND if self._news_size else os.O_TRUNC), _MODE)
+            try:
+                self._news_size += os.write(handle, text)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            self._tell(error)
 
     def keep(
         self, states: Mapping[str, ServiceState], found: Mapping[CheckId, Result], asked: Mapping[str, int]
@@ -134,14 +164,20 @@ class LvsFiles:
         }
         try:
             files.replace(self._known, json.dumps(said, separators=(",", ":")).encode() + b"\n", _MODE)
+            if self._news_size:
+                os.truncate(self._news, 0)
+                self._news_size = 0
         except OSError as error:
-            if str(error) not in self._told:
-                self._told.add(str(error))
-                _log.error("what is known of the real servers cannot be kept: %s", error)
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            _log.error("what is known of the real servers cannot be kept: %s", error)
 
     def forget(self) -> None:
         """The daemon has ended as it was told, and its table is gone: the next one begins anew."""
-        for path in (self._known, self._owned):
+        for path in (self._known, self._news, self._owned):
             try:
                 os.unlink(path)
             except FileNotFoundError:

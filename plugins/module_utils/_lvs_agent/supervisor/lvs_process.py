@@ -34,6 +34,7 @@ from . import lvs_names, lvs_settings
 from .loop import NEVER, Loop
 from .lvs_channel import Line
 from .lvs_operator import LvsOperator
+from .lvs_searches import LvsSearches
 from .scheduling import Scheduled
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class LvsProcess:
         self._kernel: Ipvs | None = None
         self._spawner = Spawner()
         self._scheduled = Scheduled()
-        self.scheduler = Scheduler(self._checked, self._spawner, clock=clock)
+        self._loop = Loop(clock)
+        self._searches = LvsSearches(self._loop, clock)
+        self.scheduler = Scheduler(self._checked, self._spawner, clock=clock, searches=self._searches)
         self._writer = Writer(connect, files.record, self._repaired, files.owned())
         self._sync = sync_daemon.SyncDaemons()
         self._line = Line(channel, self._told, self._alone)
@@ -99,7 +102,6 @@ class LvsProcess:
         self._keep_ns = 0
         self._news = False
         self._finished = False
-        self._loop = Loop(clock)
         self.resolver = lvs_names.Resolver(self._loop, self._resolved, clock)
         self._serving: dict[Key, str] = {}
         for source in (self._line, self._spawner, self.scheduler, self._operator, self, self._writer, self.resolver):
@@ -112,6 +114,7 @@ class LvsProcess:
         self._keep()
         self.resolver.close()
         self.scheduler.close()
+        self._searches.close()
         self._spawner.close()
         self._writer.close()
         self._line.finish()
@@ -362,6 +365,9 @@ class LvsProcess:
     # ---- what happened
 
     def _checked(self, check: CheckId, up: bool, outcome: Outcome) -> None:
+        result = self.scheduler.result(check)
+        if result is not None:
+            self._files.note(check, result)
         self.decisions.checked(check, Health(up, outcome.weight))
 
     def _tell_all(self, transitions: Iterable[Transition]) -> None:

@@ -41,6 +41,15 @@ class Process:
                 self._status = status
         return self._status
 
+    def wait(self) -> int:
+        """The wait status; waits for the end, which must be near."""
+        if self._status is None:
+            try:
+                self._status = os.waitpid(self.pid, 0)[1]
+            except ChildProcessError:
+                self._status = 0
+        return self._status
+
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send it a signal, unless it has ended."""
         if self.reap() is None:
