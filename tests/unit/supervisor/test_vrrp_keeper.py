@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from _lvs_agent.supervisor import child
 from _lvs_agent.supervisor.child import Ended
 from _lvs_agent.supervisor.loop import NEVER, Loop
 from _lvs_agent.supervisor.state_file import StateFile
+from _lvs_agent.supervisor.vip_removal import VipRemoval
 from _lvs_agent.supervisor.vrrp_keeper import VrrpKeeper
 from _lvs_agent.vrrp.actions import State
+from _lvs_agent.vrrp.instance import Instance
 from _lvs_agent.vrrp.messages import (
     Configure,
     Configured,
@@ -27,7 +30,7 @@ from _lvs_agent.vrrp.messages import (
     TrackResult,
     Transitioned,
 )
-from _lvs_agent.vrrp.plan import GroupPlan, Identity, Plan, TrackKind
+from _lvs_agent.vrrp.plan import GroupPlan, Identity, InstancePlan, Plan, TrackKind
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -71,6 +74,14 @@ class FakeChild:
 
     def dies(self, now: int) -> None:
         self._ended(Ended("killed by SIGKILL", now, self.asked), now)
+
+
+IDENTITY_A = Identity(ord("A"), 4, "eth0", "")
+
+
+def instance(name: str, advert_int: int) -> InstancePlan:
+    parameters = Instance(name, ord(name), b"", (), version=3, advert_int=advert_int)
+    return InstancePlan(parameters, 4, "eth0")
 
 
 class Listener:
@@ -279,6 +290,78 @@ def test_a_stop_while_the_next_one_waits_to_be_started(kept: Kept) -> None:
     assert kept.listener.stops == 1
     assert kept.keeper.deadline_ns() == NEVER
     assert len(kept.children) == 2
+
+
+class TestNoProcessComesBack:
+    """The VIPs of masters go when their backups have certainly taken over."""
+
+    @pytest.fixture
+    def removed(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+        """What is removed, by the names of the instances; the kernel is not asked."""
+        found: list[list[str]] = []
+
+        def begin(removal: VipRemoval, instances: Any, done: Callable[[bytes, str], None], now: int) -> bool:
+            found.append([one.name for one in instances])
+            done(b'[["10.0.0.1/24"], []]', "")
+            return True
+
+        monkeypatch.setattr(VipRemoval, "_begin", begin)
+        self.serves(kept)
+        return found
+
+    def serves(self, kept: Kept) -> None:
+        groups = (GroupPlan("G", ("A", "B")),)
+        plan = Plan((instance("A", SECOND), instance("B", 10 * SECOND), instance("C", SECOND // 100)), groups)
+        kept.keeper.start(0)
+        kept.keeper.configure(plan, 0)
+        kept.last.heard(Ready(), 0)
+        kept.last.heard(Configured(), 0)
+        for one in plan.instances:
+            state = State.BACKUP if one.name == "C" else State.MASTER
+            kept.last.heard(replace(transition(state, 0, identity=one.identity), name=one.name), 0)
+
+    def dies_again_and_again(self, kept: Kept, until: int) -> None:
+        """As soon as it has its plan."""
+        now = SECOND
+        kept.last.dies(now)
+        while now < until:
+            now = max(now, min(kept.keeper.deadline_ns(), until))
+            former = len(kept.children)
+            kept.keeper.handle(now)
+            if len(kept.children) > former:
+                kept.last.heard(Ready(), now)
+                kept.last.dies(now)
+
+    def test_each_in_its_time(self, kept: Kept, removed: list[list[str]]) -> None:
+        self.dies_again_and_again(kept, 5 * SECOND - MS)
+        assert removed == []
+        self.dies_again_and_again(kept, 5 * SECOND)
+        assert removed == [["A"]]
+        told = [(one.name, one.state) for one in kept.listener.messages if isinstance(one, Transitioned)]
+        assert told[-2:] == [("A", State.FAULT), ("G", State.FAULT)]
+        self.dies_again_and_again(kept, 42 * SECOND)
+        assert removed[-1] == ["B"]
+        told = [(one.name, one.state) for one in kept.listener.messages if isinstance(one, Transitioned)]
+        assert told.count(("G", State.FAULT)) == 1
+
+    def test_one_that_is_back_keeps_them(self, kept: Kept, removed: list[list[str]]) -> None:
+        self.dies_again_and_again(kept, 4 * SECOND)
+        kept.keeper.handle(kept.keeper.deadline_ns())
+        kept.last.heard(Ready(), 4 * SECOND)
+        kept.keeper.handle(100 * SECOND)
+        assert removed == []
+        kept.last.heard(Configured(), 4 * SECOND)
+        kept.last.dies(5 * SECOND)
+        kept.keeper.handle(8 * SECOND)
+        assert removed == []
+
+    def test_the_end_of_the_daemon(self, kept: Kept, removed: list[list[str]]) -> None:
+        """Of one that did not say that it has ended."""
+        kept.last.heard(replace(transition(State.INIT, 0, identity=IDENTITY_A), name="A"), 0)
+        kept.keeper.stop(SECOND, 5 * SECOND)
+        kept.last.dies(2 * SECOND)
+        assert removed == [["B"]]
+        assert kept.listener.stops == 1
 
 
 class TestUpgrade:

@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import mmap
 import os
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -59,7 +63,7 @@ def test_one_that_cannot_grow_goes_on_with_what_it_has(tmp_path: Path) -> None:
         writer.configure([ONE])
         with path.open("rb") as readable:
             os.dup2(readable.fileno(), file.fileno())
-        with pytest.raises(OSError, match="Invalid argument"):
+        with pytest.raises(OSError, match="Bad file descriptor"):
             writer.configure(MANY)
         writer.sent(ONE, 3)
     with path.open("rb") as file:
@@ -79,3 +83,49 @@ def test_nobody_needs_a_file() -> None:
     alone = LastAdverts()
     alone.configure(MANY)
     alone.sent(MANY[3], 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_full_file_system_is_no_sigbus(tmp_path: Path) -> None:
+    """A page that is mapped and not allocated kills the process that writes to it."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            status = _on_a_full_file_system(tmp_path)
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _on_a_full_file_system(where: Path) -> int:
+    """0 when all is as it should be; in a process of its own, with mounts of its own."""
+    if _unshare_mounts() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", where]).returncode:
+        return 2
+    small, none = (os.open(where / name, os.O_RDWR | os.O_CREAT) for name in ("small", "none"))
+    writer = LastAdverts(small)
+    writer.configure([ONE])
+    writer.sent(ONE, 3)
+    with suppress(OSError), (where / "full").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    try:
+        writer.configure([*MANY, ONE])
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return 3
+    writer.sent(ONE, 4)
+    if last_adverts(small) != {ONE: 4}:
+        return 4
+    # a sparse file, as a version before left it
+    os.ftruncate(none, 8192)
+    other = LastAdverts(none)
+    other.configure(MANY)
+    other.sent(MANY[200], 5)
+    return 0 if "No space left" in other.problem and last_adverts(none) == {} else 5
+
+
+def _unshare_mounts() -> int:
+    libc = ctypes.CDLL(None)
+    clone_newns, private = 0x20000, 0x40000 | 0x4000  # MS_PRIVATE, MS_REC
+    return int(libc.unshare(clone_newns) or libc.mount(b"none", b"/", None, private, None))

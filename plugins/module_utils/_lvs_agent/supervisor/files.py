@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import time
 
 from ..kernel.errors import KernelError
 
 _POLL_SECONDS = 0.02
+_log = logging.getLogger(__name__)
 
 
 def replace(path: str, content: bytes, mode: int) -> None:
-    """Make the file at ``path`` have this content; a reader sees all of it or the one before. Raises OSError."""
+    """Make the file at ``path`` have this content; a reader sees all of it or the one before.
+
+    Raises OSError, with the path.
+    """
     draft = f"{path}.{os.getpid()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
@@ -29,9 +34,11 @@ def replace(path: str, content: bytes, mode: int) -> None:
         with open(handle, "wb") as file:
             file.write(content)
         os.replace(draft, path)
-    except OSError:
+    except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(draft)
+        # write(2) of a full file system knows no path
+        error.filename = path
         raise
 
 
@@ -58,6 +65,14 @@ def lock(path: str, patience_ns: int) -> int:
                 raise Locked(0, path, advice) from error
             time.sleep(_POLL_SECONDS)
         else:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            _write_pid(handle, path)
             return handle
+
+
+def _write_pid(handle: int, path: str) -> None:
+    """For who finds it locked. A full file system is no reason not to run."""
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        _log.error("%s: %s; lvs-agent runs, and cannot write its process number", path, error.strerror)

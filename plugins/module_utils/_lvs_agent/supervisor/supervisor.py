@@ -164,8 +164,7 @@ class Supervisor:
 
     def _begin(self, signals: Signals) -> None:
         now = self._clock()
-        if self._options.pid_file:
-            files.replace(self._options.pid_file, f"{os.getpid()}\n".encode(), 0o644)
+        self._write_pid_file()
         sources: list[Source] = [signals, self._keeper, self._control, *self.operator.sources(), self._notify]
         sources += [self._exchange, self._ending]
         for source in [*sources, *(one for part in self._parts for one in part.sources())]:
@@ -188,6 +187,15 @@ class Supervisor:
                     part.adopt(name, process, channel, now)
             self._keeper.start(now)
         self._reload.begin()
+
+    def _write_pid_file(self) -> None:
+        """An error is logged: the VIPs matter more."""
+        if not self._options.pid_file:
+            return
+        try:
+            files.replace(self._options.pid_file, f"{os.getpid()}\n".encode(), 0o644)
+        except OSError as error:
+            _log.error("%s: %s; lvs-agent runs without it", self._options.pid_file, error.strerror)
 
     def _start_vrrp(self, now_ns: int) -> None:
         """Have a VRRP process; when one goes on already, so does all the rest with what was in force."""

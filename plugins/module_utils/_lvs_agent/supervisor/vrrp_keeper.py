@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..vrrp import messages
 from ..vrrp.actions import State
+from ..vrrp.plan import Plan
 from .channel import KEPT
 from .head_start import NAME
 from .kept import Kept, Kind
 from .loop import NEVER
 from .owned import Owned
 from .state_file import resumes
+from .vip_removal import VipRemoval
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from ..vrrp.plan import Identity, Plan
+    from ..vrrp.plan import Identity
     from .channel import Channel
     from .child import Child, Ended
     from .head_start import Entry, Running
@@ -80,6 +83,7 @@ class VrrpKeeper:
         *,
         adverts: int,
         keep: Collection[int] = (),
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._adverts = adverts
         self._file = state_file
@@ -94,6 +98,7 @@ class VrrpKeeper:
         self._ready = False
         self._configured = False
         self._stopping = False
+        self._removal = VipRemoval(loop, self._removed, clock)
         self.owned = Owned(state_file)
         self.states: dict[Identity, State] = {}
         self.told: dict[tuple[bool, str], State] = {}
@@ -114,7 +119,8 @@ class VrrpKeeper:
 
     def deadline_ns(self) -> int:
         """When a process is to be started, or one is to be killed."""
-        return min(self._kept.deadline_ns(), self._former.deadline_ns(), self._look_ns)
+        removal_ns = NEVER if self._plan is None or self._is_served() else self._removal.deadline_ns()
+        return min(self._kept.deadline_ns(), self._former.deadline_ns(), self._look_ns, removal_ns)
 
     def handle(self, now_ns: int) -> None:
         """Do what is due."""
@@ -122,10 +128,13 @@ class VrrpKeeper:
         self._former.handle(now_ns)
         if now_ns >= self._look_ns:
             self._go_on(now_ns)
+        if self._plan is not None and not self._is_served():
+            self._removal.handle(self._plan, self._masters(), now_ns)
 
     def start(self, now_ns: int, resume: tuple[messages.Resume, ...] = ()) -> None:
         """Start a process; it is configured when it is ready and there is a plan. ``resume``: who was master."""
         self._resumes = resume
+        self._removal.unserved(now_ns)
         self._kept.start(now_ns)
 
     def go_on(self, running: Running, states: Mapping[Identity, State], now_ns: int) -> None:
@@ -167,16 +176,34 @@ class VrrpKeeper:
         # the one before still serves what the other one was about to
         for one in (self._former, self._kept):
             one.end(messages.Stop(at_once), now_ns, limit_ns)
-        self._tell_stopped()
+        self._tell_stopped(now_ns)
 
     def close(self) -> None:
         """The supervisor ends unplanned: the processes notice that by themselves, and leave the addresses."""
+        self._removal.close()
         self._former.close()
         self._kept.close()
 
-    def _tell_stopped(self) -> None:
+    def _is_served(self) -> bool:
+        """Whether a process has been given a plan, or is asked to end; it has 5 s to say that it is alive."""
+        return self._stopping or self._former.child is not None or (self.child is not None and self._configured)
+
+    def _masters(self) -> set[Identity]:
+        """Who was master last: its VIPs are still here."""
+        here = (State.MASTER, State.HANDOVER)
+        return {one for one, state in self.states.items() if state in here} | {one.identity for one in self._resumes}
+
+    def _removed(self, message: messages.FromVrrp, now_ns: int) -> None:
+        """What was done instead of a VRRP process; a state that was told is not told again."""
+        known = isinstance(message, messages.Transitioned) and self.told.get((message.group, message.name))
+        if known is State.FAULT:
+            return
+        self._listener.heard(self._note(message), now_ns)
+
+    def _tell_stopped(self, now_ns: int) -> None:
+        """When the processes are gone, and with them the VIPs, of one that was killed too."""
         if self._kept.child is None and self._former.child is None:
-            self._listener.stopped()
+            self._removal.finish(self._plan or Plan(), self._masters(), now_ns, self._listener.stopped)
 
     # ---- what the process says
 
@@ -187,6 +214,7 @@ class VrrpKeeper:
                 self._begin(now_ns)
         elif isinstance(message, messages.Configured):
             self._resumes = ()
+            self._removal.served()
             if self._plan is not None:
                 self.owned.carried_out(self._plan)
         if self._configured:
@@ -235,16 +263,16 @@ class VrrpKeeper:
     # ---- ends
 
     def _died(self, ended: Ended, pid: int, again_ns: int, now_ns: int) -> None:
-        del now_ns
         if self._configured:
             # one that was not knows no more than the one before
             self._resumes = resumes(self.states, ended.alive_ns, self._adverts)
         self._ready = self._configured = False
+        self._removal.unserved(now_ns)
         self._listener.died(ended, pid, again_ns)
 
     def _gone(self, ended: Ended, now_ns: int) -> None:
-        del ended, now_ns
-        self._tell_stopped()
+        del ended
+        self._tell_stopped(now_ns)
 
     # ---- the process of the program before
 
@@ -256,11 +284,12 @@ class VrrpKeeper:
     def _former_gone(self, ended: Ended, now_ns: int) -> None:
         self._look_ns = NEVER
         if self._stopping:
-            self._tell_stopped()
+            self._tell_stopped(now_ns)
             return
         if not ended.asked:
             _log.warning("the VRRP process of the program before ended by itself: %s", ended.how)
         self._resumes = resumes(self.states, ended.alive_ns, self._adverts)
+        self._removal.unserved(now_ns)
         if self._ready and self._plan is not None:
             self._begin(now_ns)
 

@@ -5,10 +5,13 @@
 
 A store into memory is all that an advert costs, and what was stored is there after SIGKILL. So the process after a
 crash knows to the microsecond how long its backups have waited, and whether it was still master.
+
+A store into a page that the file system has no room for is a SIGBUS (mmap(2)), so the room is allocated before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -28,12 +31,21 @@ _LONGEST = 16 << 20
 
 
 class LastAdverts:
-    """The VRRP process's side. ``descriptor`` of the file; None keeps it to oneself."""
+    """The VRRP process's side. ``descriptor`` of the file; None keeps it to oneself.
+
+    ``problem`` says why it is kept to oneself although there is a file, which is empty then.
+    """
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = -1 if descriptor is None else descriptor
         self._places: dict[Identity, int] = {}
-        self._map(max(mmap.PAGESIZE, os.fstat(descriptor).st_size if descriptor is not None else 0))
+        self.problem = ""
+        size = max(mmap.PAGESIZE, os.fstat(descriptor).st_size if descriptor is not None else 0)
+        try:
+            self._map(size)
+        except OSError as error:
+            self.problem = f"when adverts are sent cannot be noted: {error.strerror}; a crash would cost a fail-over"
+            self._keep_to_oneself(size)
 
     def configure(self, identities: Collection[Identity]) -> None:
         """Have a place for each of these, and for nobody else; what is known of them stays. Raises OSError."""
@@ -61,9 +73,18 @@ class LastAdverts:
         """It is master no longer."""
         self.sent(identity, 0)
 
+    def _keep_to_oneself(self, size: int) -> None:
+        """Go on with what the file says, in memory of our own: nobody must take old times for the last ones."""
+        known = os.pread(self._descriptor, size, 0)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+        self._descriptor = -1
+        self._map(size)
+        self._memory[: len(known)] = known
+
     def _map(self, size: int) -> None:
         if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, size)
+            os.posix_fallocate(self._descriptor, 0, size)
         # one that is replaced goes when nobody refers to it
         self._memory = mmap.mmap(self._descriptor, size)
         self._words = memoryview(self._memory).cast("Q")

@@ -205,11 +205,13 @@ class Loop:
 
     def remember(self, identities: Collection[Identity], now: int) -> None:
         """From now on note when these send adverts as masters."""
+        problem = self.adverts.problem
         try:
             self.adverts.configure(identities)
         except OSError as error:
-            what = f"when adverts are sent cannot be noted: {error.strerror}; a crash would cost a fail-over"
-            self.remark(logging.WARNING, "", what, now)
+            problem = f"when new instances send adverts cannot be noted: {error.strerror}; a crash costs a fail-over"
+        if problem:
+            self.remark(logging.WARNING, "", problem, now)
 
     def configured(self) -> None:
         """A new plan is at work: what stays is no longer looked at by the garbage collector."""
