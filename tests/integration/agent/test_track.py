@@ -86,6 +86,23 @@ def test_one_that_hangs_is_down_at_its_timeout(spawner: Spawner) -> None:
     assert spawner.running() == 1  # it hangs on: what was told does not wait for SIGKILL
 
 
+def test_a_changed_one_waits_for_its_run_before_the_change(spawner: Spawner, tmp_path: Path) -> None:
+    """Also one that was taken out, and that a later change brings back."""
+    log = tmp_path / "log"
+    reports = Reports()
+    scripts = TrackScripts(spawner, reports)
+    slow = f"trap 'sleep 0.5; echo old ends >> {log}; exit' TERM; echo old >> {log}; while :; do sleep 0.01; done"
+    scripts.configure([plan(slow, interval_ms=60_000, timeout_ms=60_000)], time.monotonic_ns())
+    run_until([spawner, scripts], lambda: log.exists() and log.read_text() == "old\n")
+    new = plan(f"echo new >> {log}", interval_ms=60_000)
+    scripts.configure([plan(f"echo between >> {log}")], time.monotonic_ns())
+    scripts.configure([], time.monotonic_ns())
+    scripts.configure([new], time.monotonic_ns())
+    run_until([spawner, scripts], lambda: reports.ups)
+    assert log.read_text().splitlines() == ["old", "old ends", "new"]
+    assert reports.ups == [True]
+
+
 def test_a_slow_one_runs_once_at_a_time_on_its_grid(spawner: Spawner, tmp_path: Path) -> None:
     reports = Reports()
     scripts = TrackScripts(spawner, reports)

@@ -1,6 +1,6 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The daemon when its host has no more to give: a full /run, and a VRRP process that does not come back."""
+"""The daemon when its host has no more to give, its VRRP process does not come back, or its file is empty."""
 
 from __future__ import annotations
 
@@ -116,7 +116,10 @@ def test_no_vrrp_process_comes_back(stack: ExitStack, tmp_path: Path) -> None:
     assert time.monotonic() - begun > 4 * INTERVAL_S
     wait_until(lambda: "removed the VIPs of masters: 10.0.0.100/24" in one.log, "a word about it", lambda: one.log)
     one.wait_for(VI="MASTER")
-    assert one.became() == ["BACKUP", "MASTER", "FAULT", "BACKUP", "MASTER"]
+    # one that goes on for a moment before it is killed is master again
+    states = one.became()
+    changes = [state for before, state in zip(["", *states], states) if state != before]
+    assert changes == ["BACKUP", "MASTER", "FAULT", "BACKUP", "MASTER"]
     assert vips(one.host) == {"10.0.0.100"}
 
 
@@ -128,3 +131,47 @@ def test_the_end_without_a_vrrp_process(stack: ExitStack, tmp_path: Path) -> Non
     one.signal(signal.SIGTERM)
     assert one.ended() == 0
     assert vips(one.host) == set()
+
+
+def test_a_file_that_is_empty_by_mistake(stack: ExitStack, tmp_path: Path) -> None:
+    one = daemon(stack, tmp_path, Daemon)
+    one.start()
+    one.wait_for(VI="MASTER")
+    whole = one.file.read_text()
+    for text in ("", "# nothing\n", "global_defs {\n}\n"):
+        one.file.write_text(text)
+        refused = one.ask("reload")
+        assert refused.status == 5
+        assert "it has neither a vrrp_instance nor a virtual_server" in refused.result["errors"][0]
+        assert one.states() == {"VI": "MASTER"}
+        assert any("nor a virtual_server" in problem for problem in one.quick("status")["problems"])
+    # as an editor does: it is empty for a moment
+    with one.file.open("w") as file:
+        one.signal(signal.SIGHUP)
+        time.sleep(0.05)
+        file.write(whole)
+    wait_until(lambda: one.quick("status")["configuration"]["errors"] == [], "the whole file", lambda: one.log)
+    assert vips(one.host) == {"10.0.0.100"}
+    one.file.write_text("")
+    assert one.ask("reload", "--allow-empty").status == 0
+    assert vips(one.host) == set()
+    one.file.write_text(whole)
+    assert one.ask("reload").status == 0
+    one.wait_for(VI="MASTER")
+
+
+def test_an_alarm_ends_with_its_process(stack: ExitStack, tmp_path: Path) -> None:
+    """Another router, on the same VRID with another interval, that is gone before the process is."""
+    pack(tmp_path / "a.pyz", "1.0.0")
+    where = stack.enter_context(site())
+    one = Daemon(where.a, tmp_path / "a", tmp_path / "a.pyz", configuration(200, INTERVAL_S))
+    other = Daemon(where.b, tmp_path / "b", tmp_path / "a.pyz", configuration(100, 2 * INTERVAL_S))
+    for each in (one, other):
+        stack.callback(each.close)
+        each.start()
+    wait_until(lambda: bool(other.quick("status").get("alarms")), "an alarm", lambda: other.log)
+    os.kill(one.pid, signal.SIGKILL)
+    for pid in children(one.pid, "lvs-agent-vrrp"):
+        os.kill(pid, signal.SIGKILL)
+    os.kill(other.vrrp_pid(), signal.SIGKILL)
+    wait_until(lambda: other.quick("status").get("alarms") == [], "no alarm", lambda: other.log)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import socket
 import threading
 import time
@@ -32,10 +33,11 @@ class Server:
         self.late: list[Callable[[Any], None]] = []
         self.said: list[tuple[Request, str]] = []
         self.loop = Loop(clock=lambda: time.monotonic_ns() + self.offset_ns)
-        self.socket = ControlSocket(path, -1, self.answer, **parameters)
+        self.socket = ControlSocket(path, -1, self.answer, clock=self.loop._clock, **parameters)
         self.loop.add(self.socket)
         self._wake, self._waker = os.pipe()
         self._ended = False
+        self.turns = 0
         self.loop.add(self)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -47,9 +49,9 @@ class Server:
         return 1 << 63
 
     def handle(self, now_ns: int) -> None:
-        if os.read(self._wake, 1) == b"r":
-            for reply in self.late:
-                reply({"late": True})
+        said = os.read(self._wake, 1)
+        for reply in self.late if said in (b"r", b"R") else ():
+            reply({"late": "x" * 5_000_000 if said == b"R" else True})
 
     def answer(self, request: Request, who: str, reply: Callable[[Any], None]) -> None:
         self.said.append((request, who))
@@ -64,8 +66,8 @@ class Server:
         else:
             reply({"verb": request.verb, **request.arguments})
 
-    def release(self) -> None:
-        os.write(self._waker, b"r")
+    def release(self, *, large: bool = False) -> None:
+        os.write(self._waker, b"R" if large else b"r")
 
     def later(self, span_ns: int) -> None:
         """Its clock jumps ahead."""
@@ -83,6 +85,7 @@ class Server:
 
     def _run(self) -> None:
         while not self._ended:
+            self.turns += 1
             self.loop.turn()
 
 
@@ -100,8 +103,14 @@ def connected(server: Server) -> socket.socket:
     return one
 
 
-def line(connection: socket.socket) -> Any:
-    found = b""
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def line(connection: socket.socket, found: bytes = b"") -> Any:
     while not found.endswith(b"\n"):
         chunk = connection.recv(1 << 16)
         if not chunk:
@@ -216,6 +225,39 @@ def test_one_user_does_not_keep_the_others_out(server: Server, monkeypatch: pyte
     assert client.ask(server.path, "status", {}, 10) == {"verb": "status"}
     for one in held:
         one.close()
+
+
+def test_the_time_to_read_an_answer_counts_from_the_answer(server: Server) -> None:
+    """Not from the request: a drain may take minutes, and what reads 5 MB takes some time too."""
+    with connected(server) as one:
+        one.sendall(pack_request("late", {}))
+        wait_until(lambda: bool(server.late))
+        server.later(300 * SECOND)
+        server.release(large=True)
+        assert one.recv(1) == b"{"
+        server.later(SECOND)
+        time.sleep(0.1)
+        assert len(line(one, b"{")["result"]["late"]) == 5_000_000
+
+
+def test_without_descriptors_it_waits_and_does_not_spin(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    used = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.settimeout(10)
+        lowest = os.open("/dev/null", os.O_RDONLY)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, used[1]))
+        try:
+            turns = server.turns
+            one.connect(server.path)
+            one.sendall(pack_request("status", {}))
+            wait_until(lambda: "no client is accepted: Too many open files" in caplog.text)
+            time.sleep(0.3)
+            assert server.turns < turns + 20
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, used)
+        server.later(2 * SECOND)
+        assert line(one)["ok"]
 
 
 def test_who_goes_away_before_the_answer_harms_nobody(server: Server) -> None:

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -226,43 +228,108 @@ class TestJob:
 
         assert self.run(work, 50 * MS) == (b"", "it took too long")
 
+    def test_who_started_it_is_killed_meanwhile(self, tmp_path: Path) -> None:
+        """That is no bug of the one that cannot tell its result any more."""
+        begun, log = tmp_path / "begun", tmp_path / "log"
+
+        def work(output: int) -> int:
+            begun.touch()
+            while os.getppid() != 1 and not (tmp_path / "go").exists():
+                time.sleep(0.01)
+            with open(output, "wb") as file:
+                file.write(bytes(1 << 20))
+            return 0
+
+        starter = os.fork()
+        if not starter:
+            logging.getLogger().addHandler(logging.FileHandler(log))
+            Job("test", work, NEVER, lambda output, wrong: None)
+            signal.pause()
+        while not begun.exists():
+            time.sleep(0.01)
+        (pid,) = map(int, Path(f"/proc/{starter}/task/{starter}/children").read_text().split())
+        os.kill(starter, signal.SIGKILL)
+        os.waitpid(starter, 0)
+        (tmp_path / "go").touch()
+        end = time.monotonic() + 10
+        while _lives(pid):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert log.read_text() == ""
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
 
 class Failing:
-    def __init__(self) -> None:
+    """A source that raises as often as it is told to; ``reading``: its descriptor, which is always ready."""
+
+    def __init__(self, failures: int, reading: int = -1) -> None:
         self.turns = 0
+        self.failures = failures
+        self.reading = reading
 
     def fileno(self) -> int:
-        return -1
+        return self.reading
 
     def deadline_ns(self) -> int:
-        return 0
+        return 0 if self.reading < 0 else NEVER
 
     def handle(self, now_ns: int) -> None:
         self.turns += 1
-        raise RuntimeError("a mistake")
+        if self.turns <= self.failures:
+            raise RuntimeError("a mistake")
 
 
-def test_a_source_that_fails_again_and_again_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    loop = Loop(clock=lambda: NEVER // 4)
-    failing = Failing()
-    loop.add(failing)
-    for _turn in range(10):
-        loop.turn()
-    assert failing.turns == 10
-    assert "left out" in caplog.text
-    assert "a mistake" in caplog.text
+@pytest.fixture
+def ready() -> Iterator[int]:
+    """A descriptor that is always readable."""
     reading, writing = os.pipe()
     os.close(writing)
-
-    class Once(Failing):
-        def fileno(self) -> int:
-            return reading
-
-        def handle(self, now_ns: int) -> None:
-            self.turns += 1
-
-    once = Once()
-    loop.add(once)
-    loop.turn()
+    yield reading
     os.close(reading)
-    assert (failing.turns, once.turns) == (10, 1)
+
+
+@pytest.mark.parametrize("with_descriptor", [False, True])
+def test_a_source_that_fails_is_tried_again_later_and_later(
+    with_descriptor: bool, ready: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ten failures within 0.2 ms, as of a full file system, are over a moment later."""
+    now = SECOND
+    loop = Loop(clock=lambda: now)
+    failing = Failing(10, ready if with_descriptor else -1)
+    loop.add(failing)
+    loop.add(Failing(0))  # always due, so that the loop does not wait for the time of day
+    times = []
+    for _turn in range(3000):
+        before = failing.turns
+        loop.turn()
+        times += [now - SECOND] if failing.turns > before else []
+        now += MS
+    assert times[:11] == [0, *(((1 << number) - 1) * MS for number in range(1, 11))]
+    # and is one like any other again
+    assert len(times) == 3000 - 1023 + 10
+    assert "Failing failed; this is a bug" in caplog.text
+    assert "Failing failed 10 times in a row; it is tried again in 0.512 s" in caplog.text
+
+
+def test_a_source_that_always_fails_keeps_neither_the_others_nor_the_log_busy(
+    ready: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = SECOND
+    loop = Loop(clock=lambda: now)
+    failing, other = Failing(1 << 60, ready), Failing(0)
+    loop.add(failing)
+    loop.add(other)
+    for _turn in range(3600):
+        loop.turn()
+        now += SECOND
+    assert (other.turns, failing.turns) == (3600, 411)
+    assert len(caplog.records) < 30
+    loop.remove(failing)
+    loop.turn()
+    assert (other.turns, failing.turns) == (3601, 411)

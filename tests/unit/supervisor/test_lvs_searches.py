@@ -91,11 +91,11 @@ def test_what_takes_too_long_is_ended(world: World, pattern: str, body: bytes) -
     assert world.answers["next"] == Answer(True)
 
 
-def test_a_hundred_slow_ones_keep_nobody_waiting(world: World) -> None:
+def test_many_slow_ones_keep_nobody_waiting(world: World) -> None:
     """What was quick before comes first; of new ones each slow one has 10 ms of CPU time."""
     world.ask("good", "ok", b"ok")
     world.until(1)
-    for number in range(100):
+    for number in range(30):
         world.ask(number, *SLOW[number % len(SLOW)])
     world.ask("new", "ok", b"ok")
     turns = []
@@ -110,7 +110,7 @@ def test_a_hundred_slow_ones_keep_nobody_waiting(world: World) -> None:
         turns.append(time.process_time() - begun)
         # the search that was under way, on a machine that does other things too
         assert world.took["good"] < 2
-    assert asked > 20
+    assert asked > 5
     # this process only starts others
     assert max(turns) < 0.1
 

@@ -89,6 +89,7 @@ class Listener:
         self.messages: list[Any] = []
         self.deaths: list[tuple[str, int, int]] = []
         self.stops = 0
+        self.gone_ones = 0
         self.known = True
 
     def heard(self, message: Any, now_ns: int) -> None:
@@ -102,6 +103,9 @@ class Listener:
 
     def died(self, ended: Ended, pid: int, again_ns: int) -> None:
         self.deaths.append((ended.how, pid, again_ns))
+
+    def gone(self) -> None:
+        self.gone_ones += 1
 
     def stopped(self) -> None:
         self.stops += 1
@@ -197,6 +201,7 @@ def test_it_dies_and_the_next_one_goes_on_as_master_at_once(kept: Kept) -> None:
     assert kept.listener.deaths == [("killed by SIGKILL", 100, 0)]
     assert (kept.keeper.child, kept.keeper.deaths) == (None, 1)
     assert kept.children[0].closed
+    assert kept.listener.gone_ones == 1
     kept.keeper.handle(4 * SECOND)
     kept.last.heard(Ready(), 4 * SECOND)
     assert Configure(Plan(), (Resume(VI, 4 * SECOND),)) in kept.last.sent

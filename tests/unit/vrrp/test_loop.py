@@ -503,6 +503,18 @@ def test_stop_ends_when_a_successor_is_heard(world: World) -> None:
     assert world.vips() == set()
 
 
+@pytest.mark.parametrize("plans", [(), (plan("other name", auth_type=1, auth_data=b"password"),)])
+def test_alarms_end_with_their_instance_and_its_name(world: World, plans: tuple[InstancePlan, ...]) -> None:
+    world.configure(plan())
+    world.ports[0].deliver(packet(200, advert_int=2 * SECOND))
+    world.turns()
+    alarms = (messages.AlarmRaised, messages.AlarmGone)
+    assert [type(one) for one in world.supervisor.heard if isinstance(one, alarms)] == [messages.AlarmRaised]
+    world.configure(*plans)
+    gone = [one for one in world.supervisor.heard if isinstance(one, messages.AlarmGone)]
+    assert [(one.name, one.kind) for one in gone] == [("V", "advert_int_differs")]
+
+
 def test_a_new_configuration_is_carried_out_in_portions(world: World) -> None:
     many = [plan(f"V{vrid}", vrid, bytes((10, 0, 1, vrid))) for vrid in range(1, 41)]
     world.supervisor.tell(messages.Configure(Plan(tuple(many))))

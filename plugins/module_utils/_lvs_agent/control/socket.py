@@ -11,11 +11,13 @@ the socket file's owner, group and mode; one user of that group cannot keep root
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any, Union
 
 from .protocol import LONGEST_ANSWER, LONGEST_REQUEST, Refused, pack_refusal, pack_result, parse_request
@@ -36,6 +38,8 @@ _READ = 4096
 _IDLE_NS = 60 * _SECOND
 _SLOW_NS = 10 * _SECOND
 _ANSWER_NS = 60 * _SECOND  # for one that is read, but slowly
+_AGAIN_NS = _SECOND  # until accept(2) is tried again without descriptors or memory
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _UCRED = struct.Struct("=iII")  # struct ucred: pid, uid, gid (unix(7))
 _MODE = 0o660
 
@@ -56,10 +60,14 @@ class ControlSocket:
         group: int,
         answer: Callable[[Request, str, Callable[[Answer], None]], None],
         most_clients: int = _MOST_CLIENTS,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = path
         self._answer = answer
         self._most_clients = most_clients
+        self._clock = clock
+        self._again_ns = _NEVER  # when to accept again
+        self._exhausted = ""
         self._clients: dict[int, _Client] = {}
         self._socket = _listen(path, group)
         self._selector = selectors.DefaultSelector()
@@ -71,11 +79,14 @@ class ControlSocket:
         return self._selector.fileno()
 
     def deadline_ns(self) -> int:
-        """When the first client has taken too long."""
-        return min((client.deadline_ns for client in self._clients.values()), default=_NEVER)
+        """When the first client has taken too long, or there may be descriptors again."""
+        return min((self._again_ns, *(client.deadline_ns for client in self._clients.values())))
 
     def handle(self, now_ns: int) -> None:
         """Accept, read, answer, write, and end those who take too long."""
+        if now_ns >= self._again_ns:
+            self._again_ns = _NEVER
+            self._room()
         for key, events in self._selector.select(0):
             if key.fileobj is self._socket:
                 # some at once: who floods the socket must not keep those behind waiting
@@ -100,9 +111,12 @@ class ControlSocket:
         """One client; whether there may be another one, and room for it."""
         try:
             connection, _address = self._socket.accept()
-        except OSError:
+        except OSError as error:
             # it went away again, or we are out of descriptors: those who wait are served later
+            if error.errno in _EXHAUSTED:
+                self._wait_for_descriptors(error, now_ns)
             return False
+        self._exhausted = ""
         connection.setblocking(False)
         uid, who = _who(connection)
         if uid and sum(one.uid == uid for one in self._clients.values()) >= _MOST_OF_A_USER:
@@ -114,9 +128,17 @@ class ControlSocket:
         self._room()
         return self._accepting
 
+    def _wait_for_descriptors(self, error: OSError, now_ns: int) -> None:
+        """The listening socket stays readable: to look at it again at once would keep the loop busy."""
+        self._again_ns = now_ns + _AGAIN_NS
+        self._room()
+        if self._exhausted != error.strerror:
+            self._exhausted = error.strerror or ""
+            _log.error("%s: no client is accepted: %s; once more every second", self.path, error.strerror)
+
     def _room(self) -> None:
         """Those beyond the limit wait in the socket's backlog."""
-        accepting = len(self._clients) < self._most_clients
+        accepting = len(self._clients) < self._most_clients and self._again_ns == _NEVER
         if accepting != self._accepting:
             self._accepting = accepting
             if accepting:
@@ -128,12 +150,12 @@ class ControlSocket:
         try:
             if events & selectors.EVENT_READ:
                 client.read()
-            self._answer_next(client, now_ns)
+            self._answer_next(client)
             self._write(client, now_ns)
         except OSError:
             self._end(client)
 
-    def _answer_next(self, client: _Client, now_ns: int) -> None:
+    def _answer_next(self, client: _Client) -> None:
         """One request at a time: the next when the answer to the one before is on its way."""
         line = client.next_line()
         if line is None:
@@ -142,6 +164,7 @@ class ControlSocket:
         client.deadline_ns = _NEVER  # it is our turn
 
         def reply(answer: Answer) -> None:
+            now_ns = self._clock()  # the answer's time counts, not the request's
             if client.waiting and not client.ended:
                 client.waiting = False
                 unread = sum(len(one.output) for one in self._clients.values())

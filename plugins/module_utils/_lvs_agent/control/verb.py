@@ -47,8 +47,8 @@ class Daemon(Protocol):
     def ask_vrrp(self, reply: Callable[[Status | None], None]) -> None:
         """The VRRP process's status; None when it does not answer in time."""
 
-    def reload(self, who: str, reply: Reply) -> None:
-        """Read the configuration again."""
+    def reload(self, who: str, reply: Reply, *, allow_empty: bool = ...) -> None:
+        """Read the configuration again; ``allow_empty``: one without anything to serve is taken, too."""
 
     def ask_lvs(self, make: Callable[[int], ToLvs], reply: Reply, limit_ns: int = ...) -> None:
         """A question to the LVS process, whose number ``make`` gets. Raises Refused."""

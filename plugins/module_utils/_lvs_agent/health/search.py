@@ -9,15 +9,14 @@ is asked, what comes back, and what the process that searches does; :mod:`..supe
 
 from __future__ import annotations
 
-import resource
 import signal
 from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol
 
 from . import regex
 
-_MEMORY = 64 << 20  # bytes that a search may need, beside what the process has
-_PAGE_SIZE = resource.getpagesize()
+#: Bytes that a search may need, beside what its process has.
+MEMORY = 64 << 20
 
 
 class Question(NamedTuple):
@@ -66,14 +65,6 @@ class Limits(NamedTuple):
 
     compile: float
     search: float
-
-
-def limit_memory() -> None:
-    """Give this process no more data than it has and what a search may need (RLIMIT_DATA, Linux 4.7)."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        data = int(file.read().split()[5]) * _PAGE_SIZE
-    limit = data + _MEMORY
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def answer(question: Question, limits: Limits, compiled: Callable[[], None]) -> bool:

@@ -32,11 +32,18 @@ class Job:
     def __init__(
         self, name: str, work: Callable[[int], int], deadline_ns: int, done: Callable[[bytes, str], None]
     ) -> None:
+        def run() -> int:
+            try:
+                return work(write)
+            except BrokenPipeError:
+                # who started it was killed meanwhile, and nobody wants the result
+                return os.EX_IOERR
+
         self._read, write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._read, False)
         gc.collect()
         try:
-            self._process = process.fork(name, lambda: work(write), [write])
+            self._process = process.fork(name, run, [write])
         except OSError:
             os.close(self._read)
             raise

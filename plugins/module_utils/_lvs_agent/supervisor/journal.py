@@ -60,6 +60,12 @@ class Journal:
             _log.info("%s: priority %s", message.name, cause)
             self.event("priority", cause, name=message.name, priority=message.priority)
 
+    def vrrp_ended(self) -> None:
+        """The VRRP process has ended, and its alarms with it: the next one raises its own."""
+        for name, kind, source in list(self.alarms):
+            self.event("alarm_over", f"{kind}: its VRRP process has ended", name=name, alarm=kind, source=source)
+        self.alarms.clear()
+
     def _transitioned(self, message: messages.Transitioned) -> None:
         kind = "group" if message.group else "instance"
         text = "%s %s: %s -> %s: %s"

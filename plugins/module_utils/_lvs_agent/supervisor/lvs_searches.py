@@ -69,7 +69,7 @@ class _Worker:
         self._socket = ours
         try:
             keep = [theirs.fileno(), self._file]
-            self._process = process.fork(PROCESS, lambda: _serve(theirs, self._file, limits), keep)
+            self._process = process.fork(PROCESS, lambda: _child(theirs, self._file, limits), keep)
         except OSError:
             ours.close()
             os.close(self._file)
@@ -276,9 +276,17 @@ def _tell(one: Search, answer: Answer, now_ns: int) -> None:
         done(answer, now_ns)
 
 
+def _child(sock: socket.socket, file: int, limits: Limits) -> int:
+    try:
+        return _serve(sock, file, limits)
+    except (BrokenPipeError, ConnectionResetError):
+        # the LVS process was killed meanwhile
+        return os.EX_IOERR
+
+
 def _serve(sock: socket.socket, file: int, limits: Limits) -> int:
     """What the process does, until its end of the socket is closed."""
-    search.limit_memory()
+    process.limit_data(search.MEMORY)
     while True:
         data = sock.recv(_LENGTH.size)
         if not data:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..control.protocol import Refused
 from ..spelling import nearest
@@ -33,6 +33,13 @@ _SECOND = 1_000_000_000
 _ADVERTS = 6
 
 
+class Reload(Protocol):
+    """The supervisor's."""
+
+    def __call__(self, who: str, reply: Reply, *, allow_empty: bool = ...) -> None:
+        """Read the configuration again."""
+
+
 class Operator:
     """The daemon as verbs know it (:class:`..control.verb.Daemon`); a source of the loop, for hand-overs.
 
@@ -47,7 +54,7 @@ class Operator:
         clock: Callable[[], int],
         *,
         overview: Callable[[], dict[str, Any]],
-        reload: Callable[[str, Reply], None],
+        reload: Reload,
         read: Callable[[Callable[[Result], None]], None],
     ) -> None:
         self.plan: Plan | None = None
@@ -108,9 +115,9 @@ class Operator:
         """The daemon itself, as plain values for JSON."""
         return self._overview()
 
-    def reload(self, who: str, reply: Reply) -> None:
-        """Read the configuration again."""
-        self._reload(who, reply)
+    def reload(self, who: str, reply: Reply, *, allow_empty: bool = False) -> None:
+        """Read the configuration again; ``allow_empty``: one without anything to serve is taken, too."""
+        self._reload(who, reply, allow_empty=allow_empty)
 
     def ask_vrrp(self, reply: Callable[[messages.Status | None], None]) -> None:
         """The VRRP process's status; None when it does not answer in time."""

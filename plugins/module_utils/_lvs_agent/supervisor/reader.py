@@ -9,6 +9,7 @@ answer its control socket; and it stays small, which a VRRP process forked from 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -16,11 +17,13 @@ import operator
 import os
 import pickle
 import stat
+import time
 import traceback
 from typing import TYPE_CHECKING, Any, Callable
 
 from .host_scripts import HostScript
 from .job import Job
+from .process import limit_data
 
 if TYPE_CHECKING:
     from ..notify.fifo import FifoPlan
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 LIMIT_NS = 60_000_000_000
 NAME = "lvs-agent-read"
 _UMASK = 0o022
+_QUIET_NS = 100_000_000  # since a file was changed last
+_MOST_READINGS = 30
+_MEMORY = 1 << 30  # bytes; 50,000 real servers with their checks need a third of it
 _HOST_SCRIPT_SECONDS = 10  # keepalived's
 
 
@@ -50,6 +56,11 @@ class Settings:
     states_on_reload: bool = False
     lvs: bytes = b""
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is served with these: no virtual router, no virtual server."""
+        return not (self.plan.instances or self.lvs)
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -62,6 +73,39 @@ class Result:
 
 def read(path: str, config_id: str) -> Result:
     """Read and check a file with all it includes, here and now."""
+    return _read(path, config_id)[0]
+
+
+def read_steady(path: str, config_id: str) -> Result:
+    """The same when nobody is writing the file, or one that it includes, any more: waits for that, up to 3 s.
+
+    An editor, or a shell's ``>``, empties a file before it fills it, and half a file may look like a whole one.
+    """
+    former: dict[str, tuple[int, ...] | None] = {}
+    for _try in range(_MOST_READINGS):
+        begun_ns = time.time_ns()
+        result, files = _read(path, config_id)
+        now = {name: _fingerprint(name) for name in {path, *files}}
+        newest_ns = max((max(one[-2:]) for one in now.values() if one is not None), default=0)
+        # after the same twice the clock was set back
+        if newest_ns <= begun_ns - _QUIET_NS or now == former:
+            return result
+        former = now
+        time.sleep(_QUIET_NS / 1e9)
+    return Result(None, (f"{path}: it changes while it is read; reload when it is written",), result.warnings)
+
+
+def _fingerprint(path: str) -> tuple[int, ...] | None:
+    """What changes with a file, the times of its content and of its inode (inode(7)) last; None without one."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _read(path: str, config_id: str) -> tuple[Result, list[str]]:
+    """What reading came to, and which files were read."""
     # what only reading needs: imported in the process that reads
     from ..conf import read as conf_read
     from ..conf import settle
@@ -78,7 +122,7 @@ def read(path: str, config_id: str) -> Result:
             warnings += tuple(more)
         except ConfigurationError as error:
             errors = [str(parsed.places.with_position(problem)) for problem in error.problems]
-    return Result(settings, tuple(errors), warnings)
+    return Result(settings, tuple(errors), warnings), parsed.files
 
 
 def _settings(configuration: dict[str, Any]) -> tuple[Settings, list[str]]:
@@ -161,18 +205,32 @@ def _umask(said: Any) -> int:
     return functools.reduce(operator.or_, bits, 0) or _UMASK
 
 
+def _tried(path: str, config_id: str) -> Result:
+    """What comes of reading, whatever happens. Raises MemoryError."""
+    try:
+        return read_steady(path, config_id)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - told as a finding
+        trace = traceback.format_exc()
+        return Result(None, (f"{path}: reading it failed; this is a bug, please report it", *trace.splitlines()))
+
+
 def read_apart(path: str, config_id: str, deadline_ns: int, done: Callable[[Result], None]) -> Job:
     """The same, in a process of its own; ``done`` is told. Raises OSError when none can be started."""
 
     def work(descriptor: int) -> int:
         gc.disable()  # what is read has no cycles, and this process ends soon
-        try:
-            result = read(path, config_id)
-        except Exception:  # noqa: BLE001 - told as a finding
-            trace = traceback.format_exc()
-            result = Result(None, (f"{path}: reading it failed; this is a bug, please report it", *trace.splitlines()))
+        limit_data(_MEMORY)
+        content = b""
+        with contextlib.suppress(MemoryError):
+            content = pickle.dumps(_tried(path, config_id), pickle.HIGHEST_PROTOCOL)
+        if not content:
+            # after the handler, whose traceback holds all that was read
+            what = f"{path}: reading it needs more than {_MEMORY >> 20} MiB of memory; make it smaller"
+            content = pickle.dumps(Result(None, (what,)), pickle.HIGHEST_PROTOCOL)
         with open(descriptor, "wb") as file:
-            pickle.dump(result, file, pickle.HIGHEST_PROTOCOL)
+            file.write(content)
         return os.EX_OK
 
     def ended(output: bytes, wrong: str) -> None:

@@ -60,6 +60,11 @@ class Reloads:
         """Whether something is read now."""
         return self._job is not None or self._upgrading
 
+    @property
+    def again(self) -> bool:
+        """Whether another reading follows the one that runs."""
+        return self._again
+
     def begin(self, reply: Reply | None = None) -> bool:
         """Read, or read again after what is being read; whether it begins now."""
         if self.running:

@@ -30,6 +30,7 @@ from .exchange import Exchange
 from .journal import Journal
 from .loop import Loop
 from .operator import Operator
+from .reader import Result
 from .reload import Reloads
 from .signals import Signals
 from .state_file import resumes
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from .head_start import Entry, Start
     from .loop import Source
     from .part import Part
-    from .reader import Result, Settings
+    from .reader import Settings
 
 _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
@@ -113,7 +114,7 @@ class Supervisor:
             read=self._look,
         )
         self._parts = parts(self)
-        self._control = ControlSocket(options.socket, options.group, self._answer)
+        self._control = ControlSocket(options.socket, options.group, self._answer, clock=clock)
         self._exchange = Exchange(
             self._parts,
             environment,
@@ -133,6 +134,7 @@ class Supervisor:
         )
         self._inherited = inherited
         self._settings: Settings | None = None
+        self._allow_empty = False
         self._balances_otherwise = False  # than before, by what was read last
         self._prepared = inherited is not None or self._saved is not None
         self._preparing = False
@@ -230,11 +232,12 @@ class Supervisor:
 
     # ---- configuration
 
-    def reload(self, who: str, reply: Reply) -> None:
-        """Read the configuration again."""
+    def reload(self, who: str, reply: Reply, *, allow_empty: bool = False) -> None:
+        """Read the configuration again; ``allow_empty``: one without anything to serve is taken, too."""
         if self._stopping:
             reply(Refused("stopping", "the daemon is about to end"))
             return
+        self._allow_empty |= allow_empty
         _log.info("reload, asked for by %s", who)
         self._journal.event("reload", f"asked for by {who}")
         if self._reload.begin(reply):
@@ -243,6 +246,12 @@ class Supervisor:
     def _was_read(self, result: Result, now_ns: int) -> None:
         if self._stopping:
             return
+        if result.settings is not None and self._would_empty(result.settings):
+            what = "it has neither a vrrp_instance nor a virtual_server; `lvsctl reload --allow-empty` takes it"
+            result = Result(None, (f"{self._options.file}: {what}",), result.warnings)
+            self._reload.errors = result.errors
+        if not self._reload.again:
+            self._allow_empty = False
         if result.settings is None:
             self._refuse(result)
             return
@@ -258,6 +267,11 @@ class Supervisor:
             self._prepare(list(self._parts), now_ns)
         elif self._prepared:
             self._apply(now_ns)
+
+    def _would_empty(self, settings: Settings) -> bool:
+        """Whether this would take everything away, which a file that was emptied by mistake must not."""
+        served = self._settings is not None and not self._settings.is_empty
+        return served and settings.is_empty and not self._allow_empty
 
     def _prepare(self, parts: list[Part], now_ns: int) -> None:
         """Let each part do what comes before anything begins: one after the other, and once on this host.
@@ -396,6 +410,10 @@ class Supervisor:
         _log.error("%s", cause)
         self._journal.event("process_died", cause, pid=pid)
         self.operator.vrrp_died()
+
+    def gone(self) -> None:
+        """A VRRP process has ended that another one follows."""
+        self._journal.vrrp_ended()
 
     def stopped(self) -> None:
         """The VRRP process ended as it was told: the rest may finish."""

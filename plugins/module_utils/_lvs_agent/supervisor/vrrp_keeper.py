@@ -62,6 +62,9 @@ class Listener(Protocol):
     def died(self, ended: Ended, pid: int, again_ns: int) -> None:
         """It ended unasked, and is started again in ``again_ns`` nanoseconds."""
 
+    def gone(self) -> None:
+        """A process has ended that another one follows: what only it knew is of the past."""
+
     def stopped(self) -> None:
         """It ended, as it was told by ``stop``."""
 
@@ -268,6 +271,7 @@ class VrrpKeeper:
             self._resumes = resumes(self.states, ended.alive_ns, self._adverts)
         self._ready = self._configured = False
         self._removal.unserved(now_ns)
+        self._listener.gone()
         self._listener.died(ended, pid, again_ns)
 
     def _gone(self, ended: Ended, now_ns: int) -> None:
@@ -286,6 +290,7 @@ class VrrpKeeper:
         if self._stopping:
             self._tell_stopped(now_ns)
             return
+        self._listener.gone()
         if not ended.asked:
             _log.warning("the VRRP process of the program before ended by itself: %s", ended.how)
         self._resumes = resumes(self.states, ended.alive_ns, self._adverts)

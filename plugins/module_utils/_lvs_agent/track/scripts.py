@@ -76,6 +76,8 @@ class TrackScripts:
         self._report = report
         self._scripts: dict[str, _Script] = {}
         self._due: list[tuple[int, str, _Script]] = []
+        # runs of scripts that are no longer configured so, by name: the next one waits for their end
+        self._ending: dict[str, Child] = {}
 
     def fileno(self) -> int:
         """None: the spawner has them."""
@@ -94,6 +96,7 @@ class TrackScripts:
             if wanted.get(name) != script.plan:
                 script.gone = True
                 if script.child is not None:
+                    self._ending[name] = script.child
                     self._spawner.stop(script.child, now_ns)
         for name, plan in wanted.items():
             old = self._scripts.get(name)
@@ -134,6 +137,8 @@ class TrackScripts:
         if script.child is not None:
             script.overruns += 1
             return
+        if script.plan.name in self._ending:
+            return
         if command is None:
             return
         try:
@@ -150,7 +155,12 @@ class TrackScripts:
             self._result(script, False, f"it could not be started: {error.strerror}")
 
     def _ended(self, script: _Script, finished: Finished) -> None:
-        script.child = None
+        child, script.child = script.child, None
+        if child is not None and self._ending.get(script.plan.name) is child:
+            del self._ending[script.plan.name]
+            successor = self._scripts.get(script.plan.name)
+            if successor is not None:
+                self._run(successor, finished.ended_ns)
         if script.gone or (finished.asked and not finished.timed_out):
             return
         if finished.status != script.status:

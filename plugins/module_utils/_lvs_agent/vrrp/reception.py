@@ -28,7 +28,7 @@ class Reception:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self.log_unknown_vrids = False
-        self._stranger_told = -SECOND
+        self._stranger_told = self._failure_told = -SECOND
 
     def read(self, listening: Listening, packets: list[tuple[Listening, Any]], now: int) -> None:
         """Until it is empty, or all that was there at the beginning has been read."""
@@ -41,7 +41,9 @@ class Reception:
                     return
                 packets.append((listening, packet))
         except OSError as error:
-            self._loop.remark(logging.WARNING, "", f"{port.interface}: receiving adverts failed: {error}", now)
+            if now - self._failure_told >= SECOND:
+                self._failure_told = now
+                self._loop.remark(logging.WARNING, "", f"{port.interface}: receiving adverts failed: {error}", now)
 
     def packet(self, listening: Listening, packet: Any, now: int) -> None:
         """Find the instance it is for, and hand it over."""

@@ -86,7 +86,8 @@ class Reconfiguration:
 
     def _remove(self, runner: Runner, now: int) -> None:
         runner.gone = True
-        self._loop.effects.perform(runner, runner.machine.shutdown(now, at_once=True), now)
+        found = [*runner.machine.shutdown(now, at_once=True), *runner.machine.alarms.end()]
+        self._loop.effects.perform(runner, found, now)
         self._loop.probes.stop(runner)
         self._loop.ports.detach(runner)
         self._loop.runners.remove(runner)
@@ -101,6 +102,8 @@ class Reconfiguration:
             if machine.state is State.MASTER:
                 # as keepalived does: the backups hear the old one for the last time, just before the change
                 loop.effects.perform(runner, [SendAdvert(machine.priority)], now)
+            if plan.name != runner.name:
+                loop.effects.perform(runner, machine.alarms.end(), now)
             signed, wire, vmacs = runner.signed, runner.plan.wire, runner.plan.vmacs
             # an address of its own that is in the file now, or the interface's again
             source = plan.instance.source or (runner.source if not runner.plan.instance.source else b"")
