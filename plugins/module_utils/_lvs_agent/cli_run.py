@@ -99,7 +99,8 @@ def _daemon(arguments: argparse.Namespace, group: int) -> int:
     from .supervisor import head_start
     from .vrrp import process
 
-    start = head_start.begin(runtime_dir, environment, process.run)
+    history_dir = None if arguments.no_history else os.path.abspath(arguments.history_dir)
+    start = head_start.begin(runtime_dir, environment, process.run, history_dir)
 
     from .supervisor.balancing import OWNED, Balancing
     from .supervisor.scripting import Scripting
@@ -110,7 +111,7 @@ def _daemon(arguments: argparse.Namespace, group: int) -> int:
         file=os.path.abspath(arguments.file),
         config_id=arguments.config_id,
         runtime_dir=runtime_dir,
-        history_dir=None if arguments.no_history else os.path.abspath(arguments.history_dir),
+        history_dir=history_dir,
         socket=arguments.socket or os.path.join(runtime_dir, _SOCKET),
         group=group,
         pid_file=arguments.pid_file,

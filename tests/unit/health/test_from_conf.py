@@ -276,6 +276,8 @@ def test_problems_with_tls() -> None:
 
 
 def test_regular_expressions_that_cannot_be() -> None:
+    found = problem(file("HTTP_GET {\n url {\n path /\n regex x\n regex_min_offset 131072\n }\n}"))
+    assert "regex_min_offset 131072 is behind the first 131072 bytes" in str(found)
     found = problem(file('HTTP_GET {\n url {\n path /\n regex "[[:alpha:]]"\n }\n}'))
     assert found.startswith("virtual_server[192.0.2.1:80].real_server[10.0.0.10:8080].HTTP_GET: Python's regular")
     assert "firstline is not supported" in problem(

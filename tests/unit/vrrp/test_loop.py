@@ -29,10 +29,12 @@ from _lvs_agent.kernel.route_messages import (
 )
 from _lvs_agent.vrrp import ah, messages
 from _lvs_agent.vrrp.actions import State
+from _lvs_agent.vrrp.errors import Reason
 from _lvs_agent.vrrp.host import Host
 from _lvs_agent.vrrp.instance import SECOND, Instance
 from _lvs_agent.vrrp.loop import Loop
 from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS
+from _lvs_agent.vrrp.packet import AUTH_AH
 from _lvs_agent.vrrp.plan import GroupPlan, Holding, InstancePlan, Plan, Track, TrackKind
 from _lvs_agent.vrrp.transmit import Transmitter
 
@@ -513,6 +515,27 @@ def test_alarms_end_with_their_instance_and_its_name(world: World, plans: tuple[
     world.configure(*plans)
     gone = [one for one in world.supervisor.heard if isinstance(one, messages.AlarmGone)]
     assert [(one.name, one.kind) for one in gone] == [("V", "advert_int_differs")]
+
+
+def test_numbers_of_signed_adverts_are_told_and_known_to_the_next_process(world: World) -> None:
+    signed: dict[str, Any] = {"version": 2, "auth_type": AUTH_AH, "auth_data": b"password"}
+    instance = replace(plan(**signed).instance, source=THEIRS)
+    sender = Transmitter(instance, ah.Sequence(1000))
+    world.configure(plan(**signed))
+    world.ports[0].deliver(bytes(sender.packets(200)[0][1]))
+    world.at(world.now + 11 * SECOND)
+    told = [one for one in world.supervisor.heard if isinstance(one, messages.SequencesHeard)]
+    assert told == [messages.SequencesHeard(plan(**signed).identity, ((THEIRS, 1001),))]
+    world.configure()
+    world.supervisor.tell(messages.Configure(Plan((plan(**signed),)), heard=(*told,)))
+    world.turns()
+    replayed = bytes(Transmitter(instance, ah.Sequence(1000)).packets(200)[0][1])
+    world.ports[-1].deliver(replayed)
+    world.turns()
+    assert world.loop.runners[0].machine.counters.errors[Reason.AUTH_REPLAY] == 1
+    world.ports[-1].deliver(bytes(sender.packets(200)[0][1]))
+    world.turns()
+    assert world.loop.runners[0].machine.master_source == THEIRS
 
 
 def test_a_new_configuration_is_carried_out_in_portions(world: World) -> None:

@@ -26,6 +26,7 @@ from ..conf.validate import label
 from ..script_commands import Commands, RefusedCommand
 from ..spawn import GRACE, SECOND
 from . import regex
+from .http_answer import MOST_KEPT
 from .plan import (
     Check,
     CheckId,
@@ -355,6 +356,9 @@ def _url(server: _Server, check: Words, url: Words, tls: TlsPlan | None) -> UrlP
     pattern = str(url.get("regex", ""))
     if pattern:
         regex.tried(pattern, options)
+    if _whole(url.get("regex_min_offset"), 0) >= MOST_KEPT:
+        what = f"regex_min_offset {url['regex_min_offset']} is behind the first {MOST_KEPT} bytes, which are searched"
+        raise BadValue(what, f"write a number below {MOST_KEPT}")
     name = ""
     if tls is not None:
         asked = model.is_on(check.get("enable_sni")) or tls.verify

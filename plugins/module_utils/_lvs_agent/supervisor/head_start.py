@@ -19,6 +19,8 @@ from . import files, process, upgrade
 from .channel import KEPT, pair
 from .in_force import InForce, Taken
 from .owned import Owned
+from .sequence_file import NAME as SEQUENCES
+from .sequence_file import SequenceFile
 from .state_file import StateFile, boot_id, resumes
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Start(NamedTuple):
     saved: Saved | None
     in_force: InForce
     running: Running | None
+    sequences: SequenceFile
 
     def forget(self) -> None:
         """A planned end: nothing is to go on."""
@@ -74,8 +77,13 @@ class Start(NamedTuple):
             os.unlink(os.path.join(os.path.dirname(self.file.path), _ADVERTS))
 
 
-def begin(runtime_dir: str, environment: MutableMapping[str, str], entry: Entry) -> Start:
-    """Find out, and start the VRRP process if it may go on. Raises files.Locked, OSError."""
+def begin(
+    runtime_dir: str, environment: MutableMapping[str, str], entry: Entry, state_dir: str | None = None
+) -> Start:
+    """Find out, and start the VRRP process if it may go on. Raises files.Locked, OSError.
+
+    ``state_dir`` outlives a boot, None: there is none.
+    """
     boot = boot_id()
     inherited = upgrade.inherited(environment)
     path = os.path.join(runtime_dir, "lock")
@@ -87,19 +95,29 @@ def begin(runtime_dir: str, environment: MutableMapping[str, str], entry: Entry)
     if saved is not None and saved.boot_id != boot:
         saved = None
     in_force = InForce(runtime_dir, boot)
+    sequences = SequenceFile(os.path.join(state_dir or runtime_dir, SEQUENCES))
     running = None
     if inherited is None and saved is not None and 0 <= time.monotonic_ns() - saved.alive_ns < _A_MOMENT_NS:
         taken = in_force.take()
         if taken is not None:
-            running = _go_on(saved, taken, Owned(file), entry, (lock, adverts))
-    return Start(inherited, lock, adverts, file, saved, in_force, running)
+            running = _go_on(saved, _First(taken, Owned(file), sequences), entry, (lock, adverts))
+    return Start(inherited, lock, adverts, file, saved, in_force, running, sequences)
 
 
-def _go_on(saved: Saved, taken: Taken, owned: Owned, entry: Entry, keep: tuple[int, int]) -> Running | None:
+class _First(NamedTuple):
+    """What the first configuration is made of."""
+
+    taken: Taken
+    owned: Owned
+    sequences: SequenceFile
+
+
+def _go_on(saved: Saved, first_of: _First, entry: Entry, keep: tuple[int, int]) -> Running | None:
     """Fork the process, with the lock and the record of adverts; None when that cannot be."""
     adverts = keep[1]
+    taken, owned, sequences = first_of
     masters = resumes(saved.states, saved.alive_ns, adverts)
-    configure = Configure(taken.plan, masters, owned.leftovers(taken.plan), owned.borrowed)
+    configure = Configure(taken.plan, masters, owned.leftovers(taken.plan), owned.borrowed, sequences.heard())
     first: tuple[ToVrrp, ...] = (*saved.results, configure)
     ours, theirs = pair(KEPT)
     try:

@@ -102,7 +102,9 @@ class Supervisor:
         # the last result of everything that is tracked, the daemon before us knew it first
         self._last = {(one.kind, one.name): one for one in self._saved.results} if self._saved else {}
         self._journal = Journal(Events(options.history_dir))
-        self._keeper = VrrpKeeper(self.loop, entry, self._file, self, adverts=start.adverts, keep=[self.lock])
+        self._keeper = VrrpKeeper(
+            self.loop, entry, self._file, self, adverts=start.adverts, sequences=start.sequences, keep=[self.lock]
+        )
         if self._saved is not None:
             self._keeper.told.update(self._saved.told)
         self.operator = Operator(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .head_start import Entry, Running
     from .loop import Loop
     from .process import Process
+    from .sequence_file import SequenceFile
     from .state_file import StateFile
 
 _log = logging.getLogger(__name__)
@@ -85,10 +86,12 @@ class VrrpKeeper:
         listener: Listener,
         *,
         adverts: int,
+        sequences: SequenceFile | None = None,
         keep: Collection[int] = (),
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._adverts = adverts
+        self._sequences = sequences
         self._file = state_file
         self._listener = listener
         kind = Kind(NAME, TITLE, lambda channel: entry(channel, adverts), KEPT)
@@ -162,7 +165,7 @@ class VrrpKeeper:
         self.told = {key: state for key, state in self.told.items() if key in names}
         if self._configured:
             # what has not gone on yet is to do so
-            self.send(messages.Configure(plan, self._resumes))
+            self.send(messages.Configure(plan, self._resumes, heard=self._heard_numbers()))
         elif self._ready:
             self._begin(now_ns)
 
@@ -230,6 +233,9 @@ class VrrpKeeper:
             self._file.alive(message.monotonic_ns)
         elif isinstance(message, messages.Borrowed):
             self.owned.borrow(message.settings)
+        elif isinstance(message, messages.SequencesHeard):
+            if self._sequences is not None:
+                self._sequences.add(message)
         elif isinstance(message, messages.Transitioned):
             key = (message.group, message.name)
             if message.former is State.INIT and self.told.get(key) is message.state:
@@ -260,8 +266,12 @@ class VrrpKeeper:
         for result in self._listener.results():
             self.child.send(result)
         leftovers = self.owned.leftovers(self._plan)
-        self.child.send(messages.Configure(self._plan, self._resumes, leftovers, self.owned.borrowed))
+        heard = self._heard_numbers()
+        self.child.send(messages.Configure(self._plan, self._resumes, leftovers, self.owned.borrowed, heard))
         self._configured = True
+
+    def _heard_numbers(self) -> tuple[messages.SequencesHeard, ...]:
+        return self._sequences.heard() if self._sequences is not None else ()
 
     # ---- ends
 

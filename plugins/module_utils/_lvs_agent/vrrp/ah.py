@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from .errors import PacketError, Reason
@@ -55,11 +56,16 @@ class Sequence:
 
     What is accepted is looked up by source, unlike in keepalived: of two masters that count in step and send within
     the network's delay of each other, each would drop every advert of the other, and neither would ever yield.
+
+    ``heard`` is what the method of that name gave in the process before: without it the adverts of yesterday would be
+    good again after a restart. A router that was started meanwhile and counts from 0 is heard as soon as it has heard
+    us, whose numbers it follows.
     """
 
-    def __init__(self, last: int = 0) -> None:
-        self.last = last
-        self._heard: dict[bytes, int] = {}
+    def __init__(self, last: int = 0, heard: Iterable[tuple[bytes, int]] = ()) -> None:
+        self._heard = dict(heard)
+        self.last = max(last, *self._heard.values(), 0)
+        self.news = False
 
     def next(self) -> int:
         """The number of the next packet to send; after 136 years of adverts it starts over."""
@@ -75,6 +81,12 @@ class Sequence:
             )
         self._heard[source] = sequence
         self.last = max(self.last, sequence)
+        self.news = True
+
+    def heard(self) -> tuple[tuple[bytes, int], ...]:
+        """(source, highest number) of each, for the process after this one."""
+        self.news = False
+        return tuple(self._heard.items())
 
 
 def pack(source: bytes) -> bytes:

@@ -47,6 +47,8 @@ from .transport import Port
 # The time of the last heartbeat is all a successor knows of when a killed process was master.
 _HEARTBEAT_NS = SECOND // 4
 _UPKEEP_NS = SECOND
+# How old a signed advert may be that is taken for a new one after a crash; each time writes a file.
+_SEQUENCES_NS = 10 * SECOND
 _LONGEST_WAIT_NS = SECOND
 # A timer this late is a stall that an operator hears of: the fast profile's backup has 0.1 s of patience.
 _STALL_NS = 50_000_000
@@ -92,6 +94,7 @@ class Loop:
         self._writing = False
         self._heartbeat = 0
         self._upkeep = 0
+        self._sequences = 0
         self._stall_told = -SECOND
         self.reception = Reception(self)
         self.possession = Possession(self)
@@ -148,11 +151,15 @@ class Loop:
             self._upkeep = now + _UPKEEP_NS
             self.possession.try_again(now)
             self.statics.keep(now)
+            if now >= self._sequences:
+                self._sequences = now + _SEQUENCES_NS
+                self.tell_sequences()
             # what came into being within a second: next to nothing
             gc.collect()
         if self.stopping and not self.work and all(one.machine.state is State.INIT for one in self.runners):
             self.statics.stop(now)
             self.possession.restore(now)
+            self.tell_sequences()
             self.finished = True
 
     def _wait(self) -> None:
@@ -226,6 +233,12 @@ class Loop:
         if not self._writing and not self.channel.flush():
             self._writing = True
             self.selector.modify(self.channel, selectors.EVENT_READ | selectors.EVENT_WRITE, self.orders.read)
+
+    def tell_sequences(self) -> None:
+        """Say which numbers of signed adverts were heard since the last time."""
+        for runner in self.runners:
+            if runner.sequence.news:
+                self.tell(messages.SequencesHeard(runner.plan.identity, runner.sequence.heard()))
 
     def _borrowed(self, former: Former) -> None:
         self.tell(messages.Borrowed(tuple(former.items())))

@@ -44,13 +44,22 @@ class Configure:
     """Do this from now on; of what is done already only the differences are touched.
 
     ``leftovers`` are addresses that a process before may have left and the plan does not have: (interface, packed
-    address, prefix length). ``borrowed`` is what Borrowed said last.
+    address, prefix length). ``borrowed`` is what Borrowed said last, ``heard`` all that SequencesHeard said.
     """
 
     plan: Plan
     resume: tuple[Resume, ...] = ()
     leftovers: tuple[Address, ...] = ()
     borrowed: tuple[tuple[str, str], ...] = ()
+    heard: tuple[SequencesHeard, ...] = ()
+
+
+@dataclass(frozen=True)
+class SequencesHeard:
+    """The highest sequence numbers (:mod:`.ah`) that an instance has accepted: (packed source, number)."""
+
+    identity: Identity
+    numbers: tuple[tuple[bytes, int], ...]
 
 
 @dataclass(frozen=True)
@@ -263,6 +272,7 @@ FromVrrp = Union[
     Remark,
     LoopStall,
     Heartbeat,
+    SequencesHeard,
     Status,
 ]
 

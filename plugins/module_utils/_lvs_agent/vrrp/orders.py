@@ -49,6 +49,7 @@ class Orders:
             for runner in self._named(message.name):
                 runner.machine.release()
         elif isinstance(message, messages.Leave):
+            self._loop.tell_sequences()
             self._loop.finished = True
         elif isinstance(message, messages.Stop):
             self._stop(message.at_once, now)

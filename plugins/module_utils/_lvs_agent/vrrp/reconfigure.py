@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import ah, holdings
 from .actions import SendAdvert, State
-from .messages import Configure, Configured, Resume
+from .messages import Configure, Configured, Resume, SequencesHeard
 from .plan import GroupPlan, Identity, InstancePlan, Plan, Track
 from .runner import Runner
 from .sync import Group
@@ -29,11 +29,13 @@ class Reconfiguration:
         self._loop = loop
         self._told: dict[str, list[str]] = {}
         self._after_boot = 0
+        self._heard: dict[Identity, tuple[tuple[bytes, int], ...]] = {}
 
     def begin(self, message: Configure, now: int) -> None:
         """Queue the steps."""
         loop, plan = self._loop, message.plan
         self._after_boot = plan.after_boot
+        self._heard = {one.identity: one.numbers for one in message.heard}
         loop.work.clear()
         self._told = {"added": [], "removed": [], "changed": [], "resumed": [], "problems": []}
         loop.announcer.configure(plan.garp_interval, plan.gna_interval, plan.garp_groups)
@@ -86,6 +88,8 @@ class Reconfiguration:
 
     def _remove(self, runner: Runner, now: int) -> None:
         runner.gone = True
+        if runner.sequence.news:
+            self._loop.tell(SequencesHeard(runner.plan.identity, runner.sequence.heard()))
         found = [*runner.machine.shutdown(now, at_once=True), *runner.machine.alarms.end()]
         self._loop.effects.perform(runner, found, now)
         self._loop.probes.stop(runner)
@@ -129,7 +133,8 @@ class Reconfiguration:
     ) -> None:
         """``joins``: its sync group has a master, whom a track without a result must not take along."""
         loop = self._loop
-        runner = Runner(plan, ah.first_sequence(int(time.time())), now)
+        sequence = ah.Sequence(ah.first_sequence(int(time.time())), self._heard.get(plan.identity, ()))
+        runner = Runner(plan, sequence, now)
         runner.group_tracks = group_tracks
         loop.runners.append(runner)
         resume, doubtful = self._goes_on(runner, alive.get(plan.identity), now)

@@ -47,7 +47,7 @@ class Runner:
     what does not work, by what is being done.
     """
 
-    def __init__(self, plan: InstancePlan, sequence: int, now: int) -> None:
+    def __init__(self, plan: InstancePlan, sequence: ah.Sequence, now: int) -> None:
         self.plan = plan
         self.machine = Machine(replace(plan.instance, source=plan.instance.source or _nobody(plan)))
         self.group: Group | None = None
@@ -65,7 +65,7 @@ class Runner:
         self.since_ns = now
         self.cause = ""
         self.last_state = State.INIT
-        self._sequence = ah.Sequence(sequence)
+        self.sequence = sequence
         self.transmitter: Transmitter | None = None
         self.receiver: Receiver | None = None
 
@@ -91,8 +91,8 @@ class Runner:
             self.transmitter = self.receiver = None
             return
         instance = replace(plan.instance, source=source)
-        self.transmitter = Transmitter(instance, self._sequence)
-        self.receiver = Receiver(instance, self._sequence)
+        self.transmitter = Transmitter(instance, self.sequence)
+        self.receiver = Receiver(instance, self.sequence)
 
     def tracked(self, results: Results, running: Running) -> Iterable[Tracked | TrackedFile]:
         """Everything that it and its group track, and how it is; ``running`` is asked for interfaces."""
