@@ -150,7 +150,8 @@ def _check(arguments: argparse.Namespace) -> int:
     """Read only, and say all that is wrong."""
     from .supervisor import reader
 
-    result = reader.read(arguments.file, arguments.config_id)
+    result = reader.bounded(lambda: reader.read(arguments.file, arguments.config_id))
+    result = result or reader.too_large(arguments.file)
     for line in (*result.warnings, *result.errors):
         sys.stderr.write(f"{line}\n")
     return GOOD if result.settings is not None else BAD

@@ -69,6 +69,24 @@ def test_a_directory_that_is_not_there_is_told_and_nothing_is_lost(
     assert "in memory only" in caplog.text
 
 
+def test_a_file_that_cannot_be_written_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("_lvs_agent.control.events.time.monotonic", lambda: now)
+    events = Events(str(tmp_path / "later"))
+    events.add(event(0, "start", "one"))
+    now += 61
+    events.add(event(0, "start", "two"))
+    (tmp_path / "later").mkdir()
+    events.add(event(0, "start", "three"))
+    now += 61
+    events.add(event(0, "start", "four"))
+    events.close()
+    assert [one["cause"] for one in Events(str(tmp_path / "later")).last(9)] == ["four"]
+    assert len(caplog.records) == 1
+
+
 @given(st.lists(st.text() | st.sampled_from(LINES)))
 def test_nothing_in_a_file_is_an_error(lines: list[str]) -> None:
     assert all(line(one) for one in parse(lines))

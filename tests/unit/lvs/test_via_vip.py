@@ -105,6 +105,16 @@ def test_it_is_set_where_real_servers_are_and_put_back(host: Host) -> None:
     assert host.kept == [{"eth0"}, {"eth0"}, set()]
 
 
+def test_a_full_file_system_makes_no_check_fail(host: Host) -> None:
+    def keep(_names: object) -> None:
+        host.kept.append(set())
+        raise OSError(28, "No space left on device", "/run/lvs-agent/accept_local.json")
+
+    (problem,) = ReplyPath((), keep).follow(VIA, VIP)
+    assert "accept_local.json'; after a crash it may be left set" in problem
+    assert host.settings == {("eth0", "accept_local"): "1"}
+
+
 def test_what_was_set_before_us_stays(host: Host) -> None:
     for where in ("eth0", "all"):
         host.settings = {(where, "accept_local"): "1"}

@@ -26,6 +26,7 @@ _OLDER = ".1"
 _MOST_BYTES = 1 << 20
 _MOST_IN_MEMORY = 2000
 _LONGEST_TEXT = 4000
+_AGAIN_SECONDS = 60  # until a file that could not be written is tried again
 
 Event = dict[str, Any]
 
@@ -59,6 +60,8 @@ class Events:
         self._last: deque[Event] = deque(maxlen=_MOST_IN_MEMORY)
         self._descriptor = -1
         self._size = 0
+        self._again = 0.0
+        self._failed: str | None = None  # the error that was logged last
         if self._path is not None:
             for path in (self._path + _OLDER, self._path):
                 self._last.extend(parse(self._lines(path)))
@@ -72,6 +75,8 @@ class Events:
     def add(self, one: Event) -> None:
         """Remember an event."""
         self._last.append(one)
+        if self._descriptor < 0 and self._path is not None and time.monotonic() >= self._again:
+            self._open()
         if self._descriptor < 0:
             return
         line = (json.dumps(one, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
@@ -79,6 +84,7 @@ class Events:
             self._rotate()
         try:
             self._size += os.write(self._descriptor, line)
+            self._failed = None
         except OSError as error:
             self._give_up(error)
 
@@ -134,5 +140,9 @@ class Events:
         self._open()
 
     def _give_up(self, error: OSError) -> None:
-        _log.error("%s: %s; events are kept in memory only, until the daemon ends", self._path, error.strerror)
+        self._again = time.monotonic() + _AGAIN_SECONDS
+        if self._failed != error.strerror:
+            self._failed = error.strerror
+            text = "%s: %s; events are kept in memory only, and the file is tried again every %d s"
+            _log.error(text, self._path, error.strerror, _AGAIN_SECONDS)
         self.close()

@@ -33,7 +33,8 @@ class ReplyPath:
     def follow(self, vias: Iterable[bytes], vips: Collection[bytes]) -> list[str]:
         """Set what checks of these real servers need, and nothing else of ours; what is wrong, in words.
 
-        ``vips`` are the packed addresses that are checked through. Raises OSError when it cannot be kept.
+        ``vips`` are the packed addresses that are checked through. What cannot be kept is set all the same: without it
+        every check through a VIP fails.
         """
         problems: list[str] = []
         wanted: set[str] = set()
@@ -45,7 +46,7 @@ class ReplyPath:
                 return [f"checks through the VIP: {error}"]
         needed = {name for name in wanted if name in self.borrowed or not _accepts(name)}
         if needed - self.borrowed:
-            self._keep(needed | self.borrowed)
+            problems += self._kept(needed | self.borrowed)
         for name in sorted(needed):
             problems += _write(name, "1")
         left = self.borrowed - needed
@@ -53,8 +54,15 @@ class ReplyPath:
             _write(name, "0")  # an interface that is gone has no setting
         if needed != self.borrowed:
             self.borrowed = needed
-            self._keep(needed)
-        return problems
+            problems += self._kept(needed)
+        return list(dict.fromkeys(problems))
+
+    def _kept(self, names: Collection[str]) -> list[str]:
+        try:
+            self._keep(names)
+        except OSError as error:
+            return [f"the interfaces with {_NAME} cannot be kept: {error}; after a crash it may be left set"]
+        return []
 
 
 def source_towards(address: bytes) -> bytes:

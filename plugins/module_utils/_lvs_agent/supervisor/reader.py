@@ -19,7 +19,7 @@ import pickle
 import stat
 import time
 import traceback
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from .host_scripts import HostScript
 from .job import Job
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..track.plans import TrackPlans
     from ..vrrp.plan import Plan
 
+_T = TypeVar("_T")
 LIMIT_NS = 60_000_000_000
 NAME = "lvs-agent-read"
 _UMASK = 0o022
@@ -205,6 +206,20 @@ def _umask(said: Any) -> int:
     return functools.reduce(operator.or_, bits, 0) or _UMASK
 
 
+def bounded(read: Callable[[], _T]) -> _T | None:
+    """What ``read`` gives, None when that needs more memory than reading may. The limit is this process's for good."""
+    limit_data(_MEMORY)
+    with contextlib.suppress(MemoryError):
+        return read()
+    # the handler, whose traceback held all that was read, is left
+    return None
+
+
+def too_large(path: str) -> Result:
+    """The result for who got None."""
+    return Result(None, (f"{path}: reading it needs more than {_MEMORY >> 20} MiB of memory; make it smaller",))
+
+
 def _tried(path: str, config_id: str) -> Result:
     """What comes of reading, whatever happens. Raises MemoryError."""
     try:
@@ -221,14 +236,9 @@ def read_apart(path: str, config_id: str, deadline_ns: int, done: Callable[[Resu
 
     def work(descriptor: int) -> int:
         gc.disable()  # what is read has no cycles, and this process ends soon
-        limit_data(_MEMORY)
-        content = b""
-        with contextlib.suppress(MemoryError):
-            content = pickle.dumps(_tried(path, config_id), pickle.HIGHEST_PROTOCOL)
-        if not content:
-            # after the handler, whose traceback holds all that was read
-            what = f"{path}: reading it needs more than {_MEMORY >> 20} MiB of memory; make it smaller"
-            content = pickle.dumps(Result(None, (what,)), pickle.HIGHEST_PROTOCOL)
+        content = bounded(lambda: pickle.dumps(_tried(path, config_id), pickle.HIGHEST_PROTOCOL))
+        if content is None:
+            content = pickle.dumps(too_large(path), pickle.HIGHEST_PROTOCOL)
         with open(descriptor, "wb") as file:
             file.write(content)
         return os.EX_OK
