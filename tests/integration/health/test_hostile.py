@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import select
 import socket
 import struct
 import time
@@ -13,9 +15,13 @@ from collections.abc import Callable
 import pytest
 from scheduled_check import checked, here, server
 
-from _lvs_agent.health.plan import Check, Endpoint, HttpCheck, SmtpCheck, TcpCheck, TlsPlan, UrlPlan
+from _lvs_agent.health.attempt import WRITE, NotNow, Tools
+from _lvs_agent.health.http import HttpAttempt
+from _lvs_agent.health.plan import Check, Endpoint, HttpCheck, SmtpCheck, TcpCheck, Timing, TlsPlan, UrlPlan
+from _lvs_agent.health.search import Answer, Question, Search
 
 TIMEOUT, DEADLINE = 0.5, 1.5
+SECOND = 1_000_000_000
 Talk = Callable[[socket.socket], None]
 
 
@@ -125,6 +131,32 @@ def test_a_search_that_would_take_for_ever(pattern: str) -> None:
     with server(says(OK, b"status" * 170_000)) as port:
         ended = checked(http(here(port), regex=pattern), 5, 8)
     assert ended.why == "the regular expression took more than 0.1 s; write a simpler one"
+
+
+def test_a_search_that_has_not_begun_says_nothing_about_the_server() -> None:
+    """It waits for those of other checks: the run is put off, and the server stays what it is."""
+
+    class Busy:
+        def begin(self, whose: object, question: Question, done: Callable[[Answer, int], None]) -> Search:
+            return Search(whose, question, done)
+
+        def forget(self, search: Search) -> None:
+            search.done = None
+
+    with server(says(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nup")) as port:
+        tools = Tools(None, random.Random(1), lambda _attempt: None, lambda _fd: None, Busy())
+        attempt = HttpAttempt(http(here(port), regex="up"), Timing(SECOND, SECOND, SECOND, 0, 2 * SECOND), tools)
+        attempt.start(time.monotonic_ns())
+        while attempt.fd >= 0:
+            attempt.ready(time.monotonic_ns(), select.EPOLLOUT if attempt.events & WRITE else select.EPOLLIN)
+            time.sleep(0.01)
+        assert attempt.waiting_for() == "the search for the regular expression is not over"
+        with pytest.raises(NotNow, match="regular expressions of other checks take too long"):
+            attempt.expired(time.monotonic_ns())
+        search = attempt._search
+        attempt.close()
+        assert search is not None
+        assert search.done is None
 
 
 def test_pages_one_after_the_other_with_regular_expressions() -> None:
