@@ -47,7 +47,8 @@ class Daemon:
         self.host = host
         self.file = directory / "keepalived.conf"
         self.file.write_text(configuration)
-        self.directory = self.runtime = directory
+        self.directory = directory
+        self.runtime: Path | None = None  # another one than the directory
         self.program = program
         self.socket = directory / "control.sock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,7 +56,7 @@ class Daemon:
     def start(self) -> None:
         """Start it, and do not wait."""
         words = [DEBIAN_PYTHON, "-W", "error", str(self.program), "run", "-f", str(self.file), "-i", "test"]
-        where = ["--runtime-dir", str(self.runtime), "--history-dir", str(self.directory)]
+        where = ["--runtime-dir", str(self.runtime or self.directory), "--history-dir", str(self.directory)]
         with (self.directory / "log").open("a") as log:
             self._process = subprocess.Popen(self.host.command(*words, *where), stdout=log, stderr=log)
 

@@ -31,18 +31,18 @@ class Small(Daemon):
 
     def __init__(self, host: Host, directory: Path, program: Path, text: str) -> None:
         super().__init__(host, directory, program, text)
-        self.runtime = directory / "run"
-        self.runtime.mkdir()
-        self.socket = self.runtime / "control.sock"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(self.runtime)], check=True)
+        self.run = self.runtime = directory / "run"
+        self.run.mkdir()
+        self.socket = self.run / "control.sock"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(self.run)], check=True)
 
     def close(self) -> None:
         super().close()
-        subprocess.run(["umount", str(self.runtime)], check=True)
+        subprocess.run(["umount", str(self.run)], check=True)
 
     def fill(self) -> None:
         """Leave no room."""
-        with suppress(OSError), (self.runtime / "full").open("wb", buffering=0) as file:
+        with suppress(OSError), (self.run / "full").open("wb", buffering=0) as file:
             while True:
                 file.write(bytes(4096))
 
@@ -82,11 +82,11 @@ def test_a_full_run_directory(stack: ExitStack, tmp_path: Path) -> None:
     one.signal(signal.SIGTERM)
     assert one.ended() == 0
     assert vips(one.host) == set()
-    (one.runtime / "lock").unlink()
+    (one.run / "lock").unlink()
     one.fill()
     one.start()
     one.wait_for(**dict.fromkeys(["VI", *(f"M{vrid}" for vrid in range(101, 171))], "MASTER"))
-    assert f"{one.runtime}/lock: No space left on device; lvs-agent runs" in one.log
+    assert f"{one.run}/lock: No space left on device; lvs-agent runs" in one.log
 
 
 def children(pid: int, name: str) -> list[int]:
