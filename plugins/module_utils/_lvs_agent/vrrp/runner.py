@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from . import ah
+from ..conf.advert_room import room
+from . import ah, buildable
 from .actions import State
 from .alarms import NEVER
 from .debounce import Running
@@ -44,7 +45,8 @@ class Runner:
     ``source`` is the packed address of its adverts, b"" while there is none. ``held`` is what it holds, None when
     nothing. ``last_state`` is the one that was told last. ``scheduled`` is its earliest entry in the loop's heap.
     ``extra_at`` is when ``garp_extra_if`` is due. ``gone``: no longer configured. ``failing`` is what was told last of
-    what does not work, by what is being done.
+    what does not work, by what is being done. ``fault`` is why it cannot be built, "" when it can; ``mtu`` is that of
+    the interface of its adverts.
     """
 
     def __init__(self, plan: InstancePlan, sequence: int, now: int) -> None:
@@ -54,6 +56,8 @@ class Runner:
         self.group_tracks: tuple[Track, ...] = ()
         self.port: Port | None = None
         self.source = b""
+        self.mtu = 0
+        self.fault = ""
         self.held: Held | None = None
         self.scheduled = NEVER
         self.gone = False
@@ -84,15 +88,30 @@ class Runner:
         """Whether it is to hold its addresses."""
         return self.machine.state in (State.MASTER, State.HANDOVER)
 
-    def renew(self, plan: InstancePlan, source: bytes) -> None:
-        """Other parameters, or another source: the packets are built anew; the machine is to be told afterwards."""
-        self.plan, self.source = plan, source
-        if not source:
-            self.transmitter = self.receiver = None
+    def renew(self, plan: InstancePlan, source: bytes, mtu: int) -> None:
+        """Other parameters, source or MTU: build the packets again; the machine is to be informed afterwards.
+
+        An instance that cannot be built has a fault.
+        """
+        self.plan, self.source, self.mtu = plan, source, mtu
+        self.transmitter = self.receiver = None
+        self.fault = buildable.fault(plan)
+        if not source or self.fault:
             return
         instance = replace(plan.instance, source=source)
-        self.transmitter = Transmitter(instance, self._sequence)
-        self.receiver = Receiver(instance, self._sequence)
+        try:
+            self.transmitter = Transmitter(replace(instance, addresses=self.advertised), self._sequence)
+            self.receiver = Receiver(instance, self._sequence)
+        except buildable.ERRORS as error:
+            self.transmitter = self.receiver = None
+            self.fault = f"its adverts cannot be built: {error}"
+
+    @property
+    def advertised(self) -> tuple[bytes, ...]:
+        """Those of its VIPs that an advert has room for: the first ones, as in keepalived."""
+        plan = self.plan
+        most = room(self.mtu, plan.family, plan.instance.version, signed=self.signed)
+        return plan.instance.addresses[:most]
 
     def tracked(self, results: Results, running: Running) -> Iterable[Tracked | TrackedFile]:
         """Everything that it and its group track, and how it is; ``running`` is asked for interfaces."""
