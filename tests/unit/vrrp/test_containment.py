@@ -1,6 +1,6 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An instance that cannot be built is in FAULT with a reason, and no other one is touched; adverts that are too long."""
+"""An instance that cannot be built is in FAULT with a reason, no other one is touched; adverts that are too long."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ def test_the_first_vips_are_in_the_advert_and_the_others_are_named(world: World)
     assert sent[28 : 28 + 4 * 255] == b"".join(vips[:255])
     assert world.vips() == set(vips)
     (told,) = [one for one in world.supervisor.remarks() if "no room" in one]
-    assert "2 VIPs" in told and "10.0.2.6, 10.0.2.7" in told
+    assert "for 2 VIPs" in told
+    assert "10.0.2.6, 10.0.2.7" in told
     # a smaller MTU at run time
     world.kernel.tell(Event(RTM_NEWLINK, link=UP._replace(mtu=600)))
     world.at(world.now + 2 * SECOND)

@@ -68,6 +68,11 @@ def fork(name: str, run: Callable[[], int], keep: Collection[int]) -> Process:
         os._exit(status)
 
 
+def was_killed(status: int) -> bool:
+    """Whether a wait status is that of SIGKILL."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
 def told(status: int) -> str:
     """A wait status for people."""
     if os.WIFSIGNALED(status):
