@@ -9,6 +9,7 @@ Source: keepalived.conf(5), ip-route(8), ip-rule(8), and ``keepalived -t`` of 2.
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 
 from ..spelling import nearest
@@ -35,17 +36,33 @@ _ANY = ("default", "default6", "any", "all")
 
 
 class _Kind(t.NamedTuple):
-    """What tells a route from a rule. ``check`` judges the value of a keyword."""
+    """What tells a route from a rule. ``check`` judges the value of a keyword, ``network`` the address it is to."""
 
     name: str
     values: t.Sequence[str]
     flags: t.Sequence[str]
     addresses: t.Sequence[str]
     check: t.Callable[[str, str], None]
+    network: t.Callable[[str], None]
 
 
-_ROUTE = _Kind("a route", ROUTE_VALUES, ROUTE_FLAGS, _ROUTE_ADDRESSES, ip_numbers.check_route)
-_RULE = _Kind("a rule", RULE_VALUES, RULE_FLAGS, ("from", "to"), ip_numbers.check_rule)
+def _network(text: str) -> None:
+    if text not in _ANY:
+        address.interface(text)
+
+
+def _destination(text: str) -> None:
+    """The kernel refuses an IPv4 route with bits behind its prefix; of IPv6 it cuts them off."""
+    if text in _ANY:
+        return
+    at, length = address.interface(text)
+    network = ipaddress.ip_network(f"{at}/{length}", strict=False)
+    if at.version == 4 and network.network_address != at:
+        raise BadValue(f"{text!r} is not a network: it has bits behind its prefix length", f"write {network}")
+
+
+_ROUTE = _Kind("a route", ROUTE_VALUES, ROUTE_FLAGS, _ROUTE_ADDRESSES, ip_numbers.check_route, _destination)
+_RULE = _Kind("a rule", RULE_VALUES, RULE_FLAGS, ("from", "to"), ip_numbers.check_rule, _network)
 
 
 def route(words: Words) -> Words:
@@ -71,7 +88,7 @@ def _read(words: Words, kind: _Kind) -> Words:
             if place >= len(words):
                 raise BadValue(f"{word!r} has no value behind it", word=place - 1)
             if word in kind.addresses or word == "to":
-                _at(place, _network, words[place])
+                _at(place, kind.network if word == "to" else _network, words[place])
             _at(place, kind.check, word, words[place])
             destination = destination or word == "to"
         elif word not in kind.flags:
@@ -79,18 +96,13 @@ def _read(words: Words, kind: _Kind) -> Words:
                 raise BadValue(
                     f"{word!r} is not a word of {kind.name}", nearest(word, (*kind.values, *kind.flags)), place
                 )
-            _at(place, _network, word)
+            _at(place, kind.network, word)
             destination = True
         destination = destination or word == "default"
         place += 1
     if not destination:
         raise BadValue(f"{kind.name} has no destination", "write an address and prefix length")
     return words
-
-
-def _network(text: str) -> None:
-    if text not in _ANY:
-        address.interface(text)
 
 
 def _at(place: int, judge: t.Callable[..., None], *words: str) -> None:

@@ -9,7 +9,6 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import ah, holdings
@@ -132,9 +131,8 @@ class Reconfiguration:
                 if vmac not in plan.vmacs:
                     loop.possession.kernel_refused(runner, loop.host.delete_vmac(vmac), now)
             loop.possession.prepare(runner, now)
-            instance = replace(plan.instance, source=source or machine.instance.source)
             priority = loop.surroundings.effective(runner).priority
-            loop.effects.perform(runner, machine.reload(now, instance, priority), now)
+            loop.effects.perform(runner, machine.reload(now, runner.instance, priority), now)
         loop.surroundings.refresh(runner, now)
         self._told["changed"].append(runner.name)
 

@@ -14,6 +14,7 @@ from .actions import State
 from .alarms import NEVER
 from .debounce import Running
 from .holdings import Held
+from .instance import Instance
 from .ip import text
 from .machine import Machine
 from .messages import InstanceStatus, TrackResult
@@ -98,20 +99,20 @@ class Runner:
         self.fault = buildable.fault(plan)
         if not source or self.fault:
             return
-        instance = replace(plan.instance, source=source)
         try:
-            self.transmitter = Transmitter(replace(instance, addresses=self.advertised), self._sequence)
-            self.receiver = Receiver(instance, self._sequence)
+            self.transmitter = Transmitter(self.instance, self._sequence)
+            self.receiver = Receiver(self.instance, self._sequence)
         except buildable.ERRORS as error:
             self.transmitter = self.receiver = None
             self.fault = f"its adverts cannot be built: {error}"
 
     @property
-    def advertised(self) -> tuple[bytes, ...]:
-        """Those of its VIPs that an advert has room for: the first ones, as in keepalived."""
-        plan = self.plan
-        most = room(self.mtu, plan.family, plan.instance.version, signed=self.signed)
-        return plan.instance.addresses[:most]
+    def instance(self) -> Instance:
+        """The plan's, with its source, and with as many VIPs as an advert has room for: the first, as in keepalived."""
+        instance = self.plan.instance
+        most = room(self.mtu, self.plan.family, instance.version, signed=self.signed)
+        source = self.source or self.machine.instance.source
+        return replace(instance, source=source, addresses=instance.addresses[:most])
 
     def tracked(self, results: Results, running: Running) -> Iterable[Tracked | TrackedFile]:
         """Everything that it and its group track, and how it is; ``running`` is asked for interfaces."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..kernel import route_messages as m
@@ -134,13 +133,13 @@ class Surroundings:
             return
         runner.renew(plan, source, mtu)
         self._tell_room(runner, now)
-        if runner.machine.instance.source != source:
-            instance = replace(plan.instance, source=source)
+        instance = runner.instance
+        if runner.machine.instance != instance:
             self._loop.effects.perform(runner, runner.machine.reload(now, instance, runner.machine.priority), now)
 
     def _tell_room(self, runner: Runner, now: int) -> None:
         """Name the VIPs that are not in the adverts for want of room."""
-        rest = runner.plan.instance.addresses[len(runner.advertised) :]
+        rest = runner.plan.instance.addresses[len(runner.instance.addresses) :]
         if not rest:
             runner.failing.pop("room", None)
             return
