@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from _lvs_agent.conf import syntax, syntax_routes
+from _lvs_agent.conf.schema_global import GLOBAL_DEFS
+from _lvs_agent.conf.schema_vrrp import VRRP_INSTANCE
+from _lvs_agent.conf.words import INT, NUMBER, SUPPORTED, Block
 from tests.integration.netns.conftest import Host
 from tests.integration.netns.wire import LIBRARY, Agent, Keepalived, Site, site, vips, wait_until
 
@@ -155,3 +158,43 @@ def test_adverts_have_as_many_vips_as_keepalived(wire: Site, tmp_path: Path, kin
 def shown(host: Host) -> set[str]:
     """The VIPs that a host holds."""
     return {address for address in vips(host) if address.startswith(("10.0.1.", "10.0.2.", "2001:db8:"))}
+
+
+#: Words that say who the instance is, and those that only delay what is waited for here.
+LEFT_OUT = (
+    *("virtual_router_id", "version", "vrrp_version", "unicast_ttl", "vrrp_delay_after_boot", "vrrp_startup_delay"),
+    *("advert_int", "down_timer_adverts", "vrrp_down_timer_adverts", "preempt_delay", "priority"),
+)
+
+
+def numbers_of(block: Block, begin: str, end: str) -> str:
+    """A line for each number of a block that the VRRP process has a use for, at one of its ends."""
+    found = ""
+    for word in block.words:
+        used = word.kind in (INT, NUMBER) and word.status == SUPPORTED and not word.own and word.name not in LEFT_OUT
+        if used and word.name.startswith(begin):
+            found += f" {word.name} {f'{getattr(word, end):.6f}'.rstrip('0').rstrip('.')}\n"
+    return found
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_the_process_lives_with_every_number_at_its_end(wire: Site, tmp_path: Path, end: str) -> None:
+    own, everywhere = numbers_of(VRRP_INSTANCE, "", end), numbers_of(GLOBAL_DEFS, "vrrp_", end)
+    file = tmp_path / "a.conf"
+    instances = "".join(
+        f"vrrp_instance V{vrid} {{\n interface eth0\n virtual_router_id {vrid}\n advert_int 0.2\n version 3\n"
+        f" priority 100\n virtual_ipaddress {{\n 10.0.1.{vrid}\n }}\n{own if vrid == 1 else ''}\n}}\n"
+        for vrid in range(1, 51)
+    )
+    file.write_text(f"global_defs {{\n{everywhere}}}\n{instances}")
+    agent = Agent(wire.a, file)
+    try:
+        for vrid in (1, 2, 50):
+            agent.wait_for("Transitioned", state="MASTER", name=f"V{vrid}")
+        time.sleep(1)
+        assert len(agent.status()["instances"]) == 50
+        agent.tell("configure", str(file))
+        agent.wait_for("Configured", 2)
+        assert agent.stop() == 0
+    finally:
+        agent.close()
