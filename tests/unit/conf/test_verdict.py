@@ -157,6 +157,7 @@ DIFFERENT = (
     ("global_defs", "shutdown_script /bin/true no_such_user"),
     ("global_defs", "vrrp_cpu_affinity 4000"),
     ("global_defs", "vrrp_netlink_cmd_rcv_bufs 0"),
+    ("global_defs", "vrrp_rlimit_rttime 10000"),
     ("global_defs", "lvs_sync_daemon 192.0.2.0/24"),
     ("vrrp_script", "user no_such_user"),
     ("vrrp_instance", "track_interface {\n eth9\n}"),

@@ -312,9 +312,9 @@ def test_tracking_groups_and_notification() -> None:
 def test_the_process() -> None:
     found = plan(
         "global_defs {\n vrrp_garp_interval 0.002\n vrrp_gna_interval 0.003\n vrrp_rt_priority 11\n"
-        " vrrp_rlimit_rttime 1234\n vrrp_cpu_affinity 0 1\n log_unknown_vrids\n}\n"
+        " vrrp_rlimit_rttime 6000000\n vrrp_cpu_affinity 0 1\n log_unknown_vrids\n}\n"
     )
     assert (found.garp_interval, found.gna_interval) == (2 * MS, 3 * MS)
-    assert (found.rt_priority, found.rlimit_rttime_us, found.cpus) == (11, 1234, (0, 1))
+    assert (found.rt_priority, found.rlimit_rttime_us, found.cpus) == (11, 6000000, (0, 1))
     assert found.log_unknown_vrids
     assert plan("") == Plan()
