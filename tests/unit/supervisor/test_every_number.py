@@ -46,6 +46,10 @@ FORMS = {
 }
 
 
+#: Options whose value is a name, even one that looks like a number.
+NAMED = ("dev", "oif", "iif", "label", "congctl")
+
+
 def ends(word: Word) -> Iterator[str]:
     """At and beyond the ends of the schema, then of everything else."""
     for end, steps in ((word.low, (-1, -0.01, 0)), (word.high, (0, 0.001, 1))):
@@ -118,13 +122,16 @@ def build_lvs(plan: Any) -> None:
         assert pack_timeouts(plan.timeouts)
 
 
-def read(text: str, file: Path) -> None:
+def read(text: str, file: Path, *, named: bool = False) -> None:
+    """``named``: a name may stand in the place of the number."""
     file.write_text(text)
     try:
         result = reader.read(str(file), "test")
         build(result)
     except Exception as error:
         raise AssertionError(f"{error!r} of\n{text}") from error
+    # digits of another script are none
+    assert result.errors or named or text.isascii(), text
     for problem in result.errors:
         assert problem.startswith(f"{file}:"), problem
 
@@ -138,7 +145,7 @@ def test_a_number_of_vrrp_is_an_error_or_can_be_built(head: str, word: Word, tmp
     case, _without = vrrp.with_and_without(head, word)
     for statement in statements(word):
         case.words[head][word.name] = statement
-        read(case.text(), tmp_path / "keepalived.conf")
+        read(case.text(), tmp_path / "keepalived.conf", named=word.line == "any")
 
 
 @pytest.mark.parametrize("path, block, word", LVS, ids=lambda one: one.name if hasattr(one, "name") else "")
@@ -148,7 +155,7 @@ def test_a_number_of_lvs_is_an_error_or_can_be_built(
     case, _without = lvs.with_and_without(path, block, word)
     for statement in statements(word):
         case[path][word.name] = statement
-        read(lvs.text(case), tmp_path / "keepalived.conf")
+        read(lvs.text(case), tmp_path / "keepalived.conf", named=word.line == "any")
 
 
 @pytest.mark.parametrize("word", vrrp.LINES)
@@ -166,4 +173,11 @@ def test_a_number_of_an_option_is_an_error_or_can_be_built(word: str, tmp_path: 
             for number in NUMBERS:
                 line = vrrp.listed(word, f"{plain} {option} {form.format(number)}")
                 words = {head: {word: line}, "track_group T": {"group": vrrp.listed("group", "V")}}
-                read(vrrp.Case(words).text(), tmp_path / "keepalived.conf")
+                read(vrrp.Case(words).text(), tmp_path / "keepalived.conf", named=option in NAMED)
+
+
+def test_a_weight_of_a_next_hop_is_an_error_or_can_be_built(tmp_path: Path) -> None:
+    for number in NUMBERS:
+        line = f"10.9.0.0/16 nexthop via 10.0.0.8 weight {number} nexthop via 10.0.0.9 weight 1"
+        words = {"vrrp_instance V": {"virtual_routes": vrrp.listed("virtual_routes", line)}}
+        read(vrrp.Case(words).text(), tmp_path / "keepalived.conf")
