@@ -86,6 +86,8 @@ def test_a_reload_that_breaks_an_instance_leaves_the_others_and_another_reload_m
     assert world.supervisor.states_of("V")[-1] is State.FAULT
     assert world.supervisor.states_of("W") == [State.BACKUP, State.MASTER]
     assert world.vips() == {OTHER}
+    told = [one for one in world.supervisor.heard if isinstance(one, messages.Configured)][-1]
+    assert [one.partition(" cannot be built")[0] for one in told.problems] == ["V: its virtual route number 1"]
     world.configure(plan(), plan("W", 52, OTHER))
     world.at(world.now + 2 * DOWN_NS)
     assert world.supervisor.states_of("V")[-1] is State.MASTER

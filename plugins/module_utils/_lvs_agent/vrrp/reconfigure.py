@@ -135,6 +135,8 @@ class Reconfiguration:
             loop.effects.perform(runner, machine.reload(now, runner.instance, priority), now)
         loop.surroundings.refresh(runner, now)
         self._told["changed"].append(runner.name)
+        if runner.fault:
+            self._told["problems"].append(f"{runner.name}: {runner.fault}")
 
     def _add(
         self, plan: InstancePlan, group_tracks: tuple[Track, ...], alive: dict[Identity, Resume], joins: bool, now: int
