@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,14 +27,15 @@ class Answer(NamedTuple):
     result: dict[str, Any]
 
 
-def pack(program: Path, version: str) -> None:
-    """The daemon as one file, put in the place of the one that is there."""
+def pack(program: Path, version: str, more: Mapping[str, str] | None = None) -> None:
+    """The daemon as one file, put in the place of the one that is there; ``more`` is code for the end of files."""
     draft = program.with_suffix(".new")
     with zipfile.ZipFile(draft, "w") as archive:
         for source in sorted((LIBRARY / "_lvs_agent").rglob("*.py")):
             text = source.read_text()
             if source.name == "version.py":
                 text += f'\nVERSION = "{version}"\n'
+            text += (more or {}).get(f"{source.parent.name}/{source.name}", "")
             archive.writestr(str(source.relative_to(LIBRARY)), text)
         archive.writestr("__main__.py", "from _lvs_agent.cli import main\nraise SystemExit(main())\n")
     draft.rename(program)

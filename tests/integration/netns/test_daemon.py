@@ -198,6 +198,74 @@ def test_reload(stack: ExitStack, tmp_path: Path) -> None:
     assert pair.a.vrrp_pid() == child
 
 
+DEADLY = {
+    # what no test of a configuration finds: an error in the process itself, before it has done as told, or later
+    "vrrp/reconfigure.py": """
+_begin = Reconfiguration.begin
+
+
+def _deadly(self, message, now):
+    if any(one.name == "DEADLY" for one in message.plan.instances):
+        raise MemoryError("of this plan")
+    _begin(self, message, now)
+
+
+Reconfiguration.begin = _deadly
+""",
+    "vrrp/loop.py": """
+_configured = Loop.configured
+
+
+def _deadly_later(self):
+    _configured(self)
+    if any(one.name == "LATER" for one in self.runners):
+        self.work.append(lambda now: {}["LATER"])
+
+
+Loop.configured = _deadly_later
+""",
+}
+
+
+def test_a_configuration_that_kills_the_process_is_taken_back(stack: ExitStack, tmp_path: Path) -> None:
+    pair = Pair(stack.enter_context(site()), tmp_path, 1)
+    pack(pair.a.program, "1.0.0", DEADLY)
+    stack.callback(pair.close)
+    pair.start()
+    good = pair.a.file.read_text()
+    more = good.replace("instance VI", "instance DEADLY").replace(f"id {VRID}", "id 52").replace("0.100/24", "0.101/24")
+    at = time.time()
+    pair.a.file.write_text(good + more)
+    answer = pair.a.ask("reload")
+    assert (answer.status, answer.result["applied"]) == (5, False)
+    assert "kills the VRRP process (exit status 70): the configuration before is in force" in answer.result["said"]
+    pair.unmoved(at)
+    status = pair.a.ask("status")
+    assert status.status == 1
+    assert answer.result["said"] in status.result["problems"]
+    assert status.result["configuration"]["said"] == answer.result["said"]
+    assert pair.a.states() == {"VI": "MASTER"}
+    deaths = status.result["vrrp_process"]["deaths"]
+    assert deaths == 2
+
+    # one that has answered before it dies of it
+    pair.a.file.write_text(good + more.replace("DEADLY", "LATER"))
+    pair.a.ask("reload")
+    wait_until(lambda: len(pair.a.causes("configuration")) == 2, "the second return", lambda: pair.a.log)
+    pair.unmoved(at)
+    wait_until(lambda: pair.a.states() == {"VI": "MASTER"}, "the instance alone", lambda: pair.a.log)
+    assert answer.result["said"].partition("(")[0] in pair.a.quick("status")["problems"][0]
+    assert vips(pair.site.a) == {"10.0.0.100"}
+
+    # and what is written next is read again
+    pair.a.file.write_text(good + more.replace("DEADLY", "GOOD"))
+    answer = pair.a.ask("reload")
+    assert (answer.status, answer.result["added"]) == (0, ["GOOD"])
+    status = pair.a.ask("status")
+    assert (status.status, status.result["problems"]) == (0, [])
+    assert status.result["vrrp_process"]["deaths"] == 4
+
+
 def test_the_program_is_exchanged(stack: ExitStack, tmp_path: Path) -> None:
     pair = started(stack, tmp_path)
     child, at = pair.a.vrrp_pid(), time.time()

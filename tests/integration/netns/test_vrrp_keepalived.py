@@ -59,6 +59,9 @@ KINDS = (
     Kind("v3 unicast", (63, 64), "version 3", 3, 0.2, unicast=True),
     Kind("v3 IPv6", (65, 66), "version 3", 3, 0.2, ipv6=True),
     Kind("v3 IPv6 unicast", (67, 68), "version 3", 3, 0.2, ipv6=True, unicast=True),
+    # keepalived's own idea: RFC 3768 is about IPv4
+    Kind("v2 IPv6", (69, 70), "version 2", 2, 1, ipv6=True),
+    Kind("v2 IPv6 unicast", (71, 72), "version 2", 2, 1, ipv6=True, unicast=True),
 )
 ALL = {kind.vip(vrid) for kind in KINDS for vrid in kind.vrids}
 OURS = {kind.vip(kind.vrids[0]) for kind in KINDS}

@@ -93,7 +93,7 @@ def test_it_ends_as_it_was_told() -> None:
     assert watched.said == [Ready()]
     watched.child.end(Leave())
     watched.until(lambda: watched.ended)
-    assert watched.ended == ("exit status 0", watched.child.heard_ns, True)
+    assert watched.ended == ("exit status 0", watched.child.heard_ns, True, True)
 
 
 def test_a_kill_is_noticed_at_once_and_it_lived_until_then() -> None:

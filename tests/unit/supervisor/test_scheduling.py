@@ -49,14 +49,14 @@ def test_each_word_and_the_way_back(told: list[tuple[Any, ...]]) -> None:
     said = {
         "checker_priority": -5,
         "checker_rt_priority": "9",
-        "checker_rlimit_rttime": 20000,
+        "checker_rlimit_rttime": 6000000,
         "checker_cpu_affinity": "1",
         "checker_no_swap": True,
     }
     assert process.become(scheduling.from_conf(said)) == []
     round_robin = ("policy", os.SCHED_RR | os.SCHED_RESET_ON_FORK, 9)
     forever = resource.RLIM_INFINITY
-    assert told == [("cpus", 1), ("limit", 20000, forever), ("nice", -5), round_robin, ("lock",)]
+    assert told == [("cpus", 1), ("limit", 6000000, forever), ("nice", -5), round_robin, ("lock",)]
     del told[:]
     assert process.become(scheduling.from_conf(said)) == []
     assert told == []

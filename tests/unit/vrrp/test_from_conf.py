@@ -208,7 +208,8 @@ def test_routes_and_rules() -> None:
         ("virtual_routes {\n 192.0.2.0/24 via 10.0.0.1 encap ip id 7\n}", "does not support encap"),
         ("virtual_routes {\n 192.0.2.0/24 via 10.0.0.1 expires 7\n}", "expires is for IPv6"),
         ("virtual_rules {\n from 10.0.0.1 realms home table 3\n}", "'home' is not the name of a realm"),
-        ("virtual_rules {\n from 10.0.0.1 priority seven table 3\n}", "'seven' is not a number"),
+        ("virtual_rules {\n from 10.0.0.1 goto 7 priority 7\n}", "goto leads backwards"),
+        ("virtual_routes {\n 2001:db8::/64 via fe80::1 tos 8\n}", "tos is for IPv4"),
     ],
 )
 def test_what_it_cannot_do_is_an_error(words: str, what: str) -> None:
@@ -311,9 +312,9 @@ def test_tracking_groups_and_notification() -> None:
 def test_the_process() -> None:
     found = plan(
         "global_defs {\n vrrp_garp_interval 0.002\n vrrp_gna_interval 0.003\n vrrp_rt_priority 11\n"
-        " vrrp_rlimit_rttime 1234\n vrrp_cpu_affinity 0 1\n log_unknown_vrids\n}\n"
+        " vrrp_rlimit_rttime 6000000\n vrrp_cpu_affinity 0 1\n log_unknown_vrids\n}\n"
     )
     assert (found.garp_interval, found.gna_interval) == (2 * MS, 3 * MS)
-    assert (found.rt_priority, found.rlimit_rttime_us, found.cpus) == (11, 1234, (0, 1))
+    assert (found.rt_priority, found.rlimit_rttime_us, found.cpus) == (11, 6000000, (0, 1))
     assert found.log_unknown_vrids
     assert plan("") == Plan()

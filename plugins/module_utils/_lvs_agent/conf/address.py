@@ -10,10 +10,12 @@ import ipaddress
 import re
 import typing as t
 
+from . import numbers
 from .problem import BadValue
 
 Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 MOST = 65536  # addresses in one range
+_DIGITS = 3  # of a part of an IPv4 address
 
 
 def parse(text: str) -> Address:
@@ -41,7 +43,7 @@ def _reason(text: str) -> str:
     for part in parts:
         if not part:
             return ": a part is empty"
-        if int(part) > 255:
+        if len(part) > _DIGITS or int(part) > 255:
             return f": its part {part} is above 255"
         if part != "0" and part.startswith("0"):
             return f": its part {part} has a leading zero"
@@ -64,14 +66,15 @@ def interface(text: str) -> tuple[Address, int]:
     address = parse(host)
     if not slash:
         return address, address.max_prefixlen
-    if not length.isdigit():
+    found = numbers.whole(length)
+    if found is None:
         raise BadValue(
             f"{text!r} has no prefix length after the slash",
             f"write a number from 0 to {address.max_prefixlen}",
         )
-    if int(length) > address.max_prefixlen:
+    if found > address.max_prefixlen:
         raise BadValue(f"the prefix length {length} of {text!r} is above {address.max_prefixlen}")
-    return address, int(length)
+    return address, found
 
 
 def expand(text: str) -> list[Address]:
@@ -110,6 +113,7 @@ def span(text: str) -> tuple[Address, int]:
 
 def port(text: str, low: int = 1) -> int:
     """A port number from ``low`` to 65535."""
-    if not text.isdigit() or not low <= int(text) <= 65535:
-        raise BadValue(f"{text!r} is not a port", f"write a number from {low} to 65535")
-    return int(text)
+    found = numbers.whole(text)
+    if found is None or not low <= found <= numbers.UINT16:
+        raise BadValue(f"{text!r} is not a port", f"write a number from {low} to {numbers.UINT16}")
+    return found

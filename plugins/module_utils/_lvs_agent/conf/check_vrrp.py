@@ -10,11 +10,13 @@ import typing as t
 
 from ..spelling import nearest
 from . import address, model, values
+from .advert_room import ETHERNET_MTU, room
 from .director import Director
 from .merge import fields
 from .problem import ERROR, WARNING, Problem
 
 Instance = t.Mapping[str, t.Any]
+_MOST_NAMED = 5  # VIPs in a message
 _HIGHEST_V3 = decimal.Decimal("40.95")
 
 
@@ -22,7 +24,7 @@ def problems(director: Director) -> list[Problem]:
     """All findings in the VRRP part of one director."""
     found: list[Problem] = []
     for instance in director.configuration["vrrp_instance"]:
-        for check in (_interval, _authentication, _families, _start, _sources, _tracking):
+        for check in (_interval, _authentication, _families, _room, _start, _sources, _tracking):
             found += check(director, instance)
     found += _routers_used_twice(director)
     found += _addresses_used_twice(director)
@@ -56,10 +58,9 @@ def _authentication(director: Director, instance: Instance) -> list[Problem]:
     if length > 8:
         what = f"it has {length} bytes, keepalived uses the first 8 only"
         found.append(director.problem(f"{where}.auth_pass", what, "write 8 characters or fewer"))
-    if model.version(instance, global_defs) == 3:
-        found.append(
-            director.problem(where, "VRRPv3 (and IPv6 with it) has no authentication", "remove it, or use version 2")
-        )
+    if model.version(instance, global_defs) == 3 or any(at.version == 6 for at in model.vips(instance)):
+        advice = "remove it, or use version 2 with IPv4"
+        found.append(director.problem(where, "VRRPv3 (and IPv6 with it) has no authentication", advice))
     elif model.is_on(global_defs.get("vrrp_strict")) or model.is_on(instance.get("strict_mode")):
         found.append(director.problem(where, "strict mode has no authentication", "remove one of the two"))
     return found
@@ -90,6 +91,24 @@ def _families(director: Director, instance: Instance) -> list[Problem]:
             what = f"{peer[0]} is IPv{own}, the instance's addresses are IPv{family}"
             found.append(director.problem(director.path(instance, "unicast_peer"), what))
     return found
+
+
+def _room(director: Director, instance: Instance) -> list[Problem]:
+    """More VIPs than an advert has room for: keepalived treats the rest as excluded ones."""
+    vips = model.vips(instance)
+    families = {at.version for at in vips}
+    if len(families) != 1:
+        return []
+    version = model.version(instance, director.configuration["global_defs"])
+    most = room(ETHERNET_MTU, families.pop(), version, signed=model.signs(instance))
+    if len(vips) <= most:
+        return []
+    rest = vips[most:]
+    names = ", ".join(map(str, rest[:_MOST_NAMED]))
+    names += f" and {len(rest) - _MOST_NAMED} more" if len(rest) > _MOST_NAMED else ""
+    what = f"an advert has room for {most} of its {len(vips)} VIPs (MTU {ETHERNET_MTU}); not in the adverts: {names}"
+    where = director.path(instance, "virtual_ipaddress")
+    return [director.problem(where, what, "move them to virtual_ipaddress_excluded", WARNING)]
 
 
 def _start(director: Director, instance: Instance) -> list[Problem]:

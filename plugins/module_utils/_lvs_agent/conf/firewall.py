@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import model
+from . import model, numbers
 from .director import Director
 from .problem import BadValue
 
@@ -73,7 +73,8 @@ def _sync_port(director: Director) -> int | None:
         return None
     said = str(director.configuration["global_defs"].get("lvs_sync_daemon", "")).split()
     place = said.index("port") + 1 if "port" in said else len(said)
-    return int(said[place]) if place < len(said) and said[place].isdigit() else SYNC_PORT
+    found = numbers.whole(said[place]) if place < len(said) else None
+    return SYNC_PORT if found is None else found
 
 
 def _link_local(own: Director) -> list[Rule]:

@@ -62,9 +62,13 @@ def all_vips(instance: t.Mapping[str, t.Any]) -> list[address.Address]:
 
 def version(instance: t.Mapping[str, t.Any], global_defs: t.Mapping[str, t.Any]) -> int:
     """The VRRP version an instance speaks: its own, IPv6's 3, the global one, or 2."""
+    # keepalived sends version 2 with IPv6, too, where the instance says so; vrrp_version does not
+    own = whole(instance.get("version"))
+    if own:
+        return own
     if any(at.version == 6 for at in vips(instance)):
         return 3
-    return whole(instance.get("version")) or whole(global_defs.get("vrrp_version")) or 2
+    return whole(global_defs.get("vrrp_version")) or 2
 
 
 def priority(instance: t.Mapping[str, t.Any]) -> int:

@@ -15,7 +15,7 @@ import re
 import typing as t
 
 from ..spelling import nearest
-from . import lexer
+from . import lexer, numbers
 from .include import Includer
 from .lexer import LONGEST_LINE, Source
 from .problem import WARNING, BadValue, Position
@@ -290,8 +290,11 @@ class Preprocessor:
                 where = line.position()
                 self.builder.problem(where, f"the environment has no variable {arguments[0]}", "", WARNING)
             return self._environment.get(arguments[0], "")
-        if name == "_RANDOM" and all(one.isdigit() for one in arguments[:2]) and len(arguments) <= 2:
-            low, high = [*(int(one) for one in arguments), *(0, 32767)[len(arguments) :]]
+        if name == "_RANDOM" and len(arguments) <= 2:
+            given = [numbers.whole(one) for one in arguments]
+            low, high = given[0] if given else 0, given[1] if len(given) == 2 else 32767
+            if low is None or high is None:
+                return None
             return str(self._random.randint(min(low, high), max(low, high)))
         fixed = {"_PWD": self._includer.directory, "_INSTANCE": self._instance, "_HASH": "#", "_BANG": "!"}
         return fixed.get(name) if not arguments else None
@@ -344,8 +347,8 @@ class Preprocessor:
         """The parameters' names, their values in turn, and the rest of the line."""
         match = _SEQUENCE.match(line.text)
         if match is not None:
-            name, _comma, numbers = match.group(2).partition(",")
-            inner = self._replaced(line._replace(text=numbers))
+            name, _comma, sequence = match.group(2).partition(",")
+            inner = self._replaced(line._replace(text=sequence))
             values = _sequence([one.strip(_BLANKS) for one in (inner.text if inner else "").split(",")])
             shape = "x" if match.group(1) else "d"
             return [_named(name)], ((format(one, shape),) for one in values), match.group(3)
@@ -376,17 +379,16 @@ def _named(name: str) -> str:
 
 def _sequence(said: list[str]) -> t.Iterator[int]:
     """The numbers of ``[START, [STEP,]] END``, END included."""
-    try:
-        numbers = [int(one, 0) if not re.match(r"[+-]?0[0-9]", one) else int(one, 8) for one in said]
-    except ValueError:
-        raise BadValue(f"{', '.join(said)!r} are not the numbers of a sequence", "write START, STEP, END") from None
-    if len(numbers) == 1:
-        numbers = [-1 if numbers[0] < 0 else 1, numbers[0]]
-    if len(numbers) == 2:
-        numbers.insert(1, 1 if numbers[0] <= numbers[1] else -1)
-    if len(numbers) != 3:
-        raise BadValue(f"a sequence has {len(numbers)} numbers", "write START, STEP, END")
-    start, step, end = numbers
+    found = [number for number in map(numbers.c_number, said) if number is not None]
+    if len(found) < len(said):
+        raise BadValue(f"{', '.join(said)!r} are not the numbers of a sequence", "write START, STEP, END")
+    if len(found) == 1:
+        found = [-1 if found[0] < 0 else 1, found[0]]
+    if len(found) == 2:
+        found.insert(1, 1 if found[0] <= found[1] else -1)
+    if len(found) != 3:
+        raise BadValue(f"a sequence has {len(found)} numbers", "write START, STEP, END")
+    start, step, end = found
     if step == 0 or (end - start) * step < 0:
         raise BadValue(f"steps of {step} never come from {start} to {end}")
     return itertools.takewhile(lambda one: (end - one) * step >= 0, itertools.count(start, step))

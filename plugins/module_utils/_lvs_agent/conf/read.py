@@ -21,7 +21,7 @@ import dataclasses
 import gc
 import typing as t
 
-from . import check_danger, check_file, check_idle, check_lvs, check_references, check_vrrp
+from . import check_danger, check_file, check_idle, check_limits, check_lvs, check_references, check_vrrp
 from .director import Director
 from .lexer import Source
 from .merge import Configuration
@@ -92,7 +92,7 @@ def file_problems(parsed: Parsed) -> list[Problem]:
     """The problems of reading and those of the configuration as a whole, with positions, in the order of the file."""
     director = Director("", {}, parsed.configuration)
     found: list[Problem] = []
-    for check in (check_vrrp, check_lvs, check_references, check_file, check_danger, check_idle):
+    for check in (check_vrrp, check_lvs, check_references, check_file, check_danger, check_idle, check_limits):
         found += check.problems(director)
     return _sorted(_causes([*parsed.problems, *(parsed.places.with_position(problem) for problem in found)]))
 

@@ -13,19 +13,20 @@ import re
 import typing as t
 
 from ..spelling import nearest
-from . import address
+from . import address, ip_numbers, numbers
+from .numbers import Range
 from .problem import BadValue
 from .syntax_routes import route, rule
 
 Words = list[str]
 VIP_VALUES = ("brd", "broadcast", "dev", "scope", "label", "peer", "preferred_lft")
 VIP_FLAGS = ("home", "-nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
-_SCOPES = ("site", "link", "host", "nowhere", "global")
 INCLUDE_CHECKS = ("readable", "match", "wildcard_match", "brace_match")
 _UMASK = tuple(f"I{what}{who}" for who in ("USR", "GRP", "OTH") for what in "RWX")
 _HOST_NAME = 253  # characters of a host name as text
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _DAY = 86400  # seconds
+_CPUS = 8192
 _INTERFACE = 15  # longest name of a Linux interface, and of an address label
 
 
@@ -61,14 +62,14 @@ def _vip_value(option: str, value: str) -> None:
         raise BadValue(f"the label {value!r} is longer than {_INTERFACE} characters")
     if option == "dev":
         interface_name(value)
-    elif option == "scope" and value not in _SCOPES and not value.isdigit():
-        raise BadValue(f"{value!r} is not a scope", nearest(value, _SCOPES))
+    elif option == "scope":
+        ip_numbers.scope(value)
     elif option in ("brd", "broadcast") and value not in ("+", "-"):
         address.parse(value)
     elif option == "peer":
         address.interface(value)
-    elif option == "preferred_lft" and value != "forever" and not value.isdigit():
-        raise BadValue(f"preferred_lft {value!r} is neither seconds nor forever")
+    elif option == "preferred_lft":
+        ip_numbers.preferred_lft(value)
 
 
 def interface_name(value: str) -> None:
@@ -82,8 +83,7 @@ def interface_name(value: str) -> None:
 
 def signed(text: str, limit: int, name: str) -> None:
     """Raise BadValue unless text is a number from -limit to limit."""
-    if not re.match(r"[+-]?[0-9]+\Z", text) or abs(int(text)) > limit:
-        raise BadValue(f"{name} {text!r} is not a number from -{limit} to {limit}")
+    numbers.read(text, Range(-limit, limit), name)
 
 
 def weight(words: Words) -> Words:
@@ -160,16 +160,13 @@ def _options(words: Words, known: t.Mapping[str, tuple[int, int]]) -> None:
         option = rest.pop(0)
         if option not in known:
             raise BadValue(f"{option!r} is not known here", nearest(option, known))
-        low, high = known[option]
-        value = rest.pop(0) if rest else ""
-        if not value.isdigit() or not low <= int(value) <= high:
-            raise BadValue(f"{option} {value!r} is not a number from {low} to {high}")
+        numbers.read(rest.pop(0) if rest else "", Range(*known[option]), option)
 
 
 def group_entry(words: Words) -> Words:
     """``ADDRESS|RANGE [PORT]`` or ``fwmark NUMBER [inet|inet6]``."""
     if words[0] == "fwmark":
-        if len(words) < 2 or not words[1].isdigit() or not 0 < int(words[1]) < 2**32:
+        if len(words) < 2 or not numbers.within(words[1], Range(1, numbers.UINT32)):
             raise BadValue("fwmark has no number from 1 to 4294967295 after it")
         if words[2:] not in ([], ["inet"], ["inet6"]):
             raise BadValue(f"{' '.join(words[2:])!r} after the fwmark is not inet or inet6")
@@ -214,12 +211,15 @@ def method(words: Words) -> Words:
         raise BadValue(f"{kind!r} is not a forwarding method", nearest(kind, ("NAT", "DR", "TUN")))
     if not rest:
         return words
-    pattern = r"(type (ipip|gre|gue port [0-9]+)( (nocsum|csum|remcsum))?|(nocsum|csum|remcsum))\Z"
-    if kind != "TUN" or not re.match(pattern, " ".join(rest)):
+    pattern = r"(type (ipip|gre|gue port (?P<port>[0-9]+))( (nocsum|csum|remcsum))?|(nocsum|csum|remcsum))\Z"
+    match = re.match(pattern, " ".join(rest)) if kind == "TUN" else None
+    if match is None:
         raise BadValue(
             f"{' '.join(rest)!r} after {kind} is not known",
             "TUN can have: type ipip, type gre, type gue port NUMBER",
         )
+    if match["port"] is not None:
+        address.port(match["port"])
     return words
 
 
@@ -282,15 +282,15 @@ def lvs_timeouts(words: Words) -> Words:
 def garp_extra_if(words: Words) -> Words:
     """``[all] SECONDS``."""
     value = words[1:] if words[0] == "all" else words
-    if len(value) != 1 or not value[0].isdigit() or int(value[0]) > 86400:
+    if len(value) != 1 or not numbers.within(value[0], Range(0, _DAY)):
         raise BadValue(f"{' '.join(words)!r} is not a number of seconds up to 86400, optionally after the word all")
     return words
 
 
 def cpus(words: Words) -> Words:
-    """CPU numbers."""
+    """CPU numbers, up to the most that Linux can be built for (CONFIG_NR_CPUS)."""
     for word in words:
-        if not word.isdigit():
+        if not numbers.within(word, Range(0, _CPUS - 1)):
             raise BadValue(f"{word!r} is not the number of a CPU")
     return words
 
@@ -367,7 +367,8 @@ def delays(words: Words) -> Words:
 def floor(words: Words) -> Words:
     """``NUMBER`` or ``NUMBER%``."""
     match = re.match(r"([0-9]+)(%?)\Z", words[0])
-    if len(words) != 1 or match is None or int(match[1]) > (100 if match[2] else 65535):
+    most = 100 if match and match[2] else numbers.UINT16
+    if len(words) != 1 or match is None or not numbers.within(match[1], Range(0, most)):
         raise BadValue(f"{' '.join(words)!r} is neither a number of servers nor a percentage such as 30%")
     return words
 
@@ -381,7 +382,7 @@ def resolve(words: Words) -> Words:
         raise BadValue(f"{words[0]!r} is an address, or looks like one", "write a DNS name, or remove the word")
     if len(words[0]) > _HOST_NAME or not all(map(_LABEL.match, labels)):
         raise BadValue(f"{words[0]!r} is no host name", "write one such as web1.example.org")
-    if len(words) == 2 and not (words[1].isascii() and words[1].isdigit() and 1 <= int(words[1][:9]) <= _DAY):
+    if len(words) == 2 and not numbers.within(words[1], Range(1, _DAY)):
         raise BadValue(f"{words[1]!r} is no number of seconds from 1 to {_DAY}")
     return words
 
@@ -389,8 +390,8 @@ def resolve(words: Words) -> Words:
 def umask(words: Words) -> Words:
     """``NUMBER``, or names such as ``IWGRP | IWOTH``."""
     if len(words) == 1 and words[0][:1].isdigit():
-        number = re.match(r"(0[0-7]{0,4}|[1-9][0-9]{0,2}|0[xX][0-9A-Fa-f]{1,3})\Z", words[0])
-        if not number or _c_number(words[0]) > 0o777:
+        number = numbers.c_number(words[0])
+        if number is None or not 0 <= number <= 0o777:
             raise BadValue(f"{words[0]!r} is not a umask", "write an octal number up to 0777")
         return words
     names = "".join(words).split("|")
@@ -400,17 +401,10 @@ def umask(words: Words) -> Words:
     return words
 
 
-def _c_number(text: str) -> int:
-    """A number as C reads it: octal after a zero, hexadecimal after 0x."""
-    if text[:2] in ("0x", "0X"):
-        return int(text, 16)
-    return int(text, 8 if text[0] == "0" else 10)
-
-
 def receive_buffer(words: Words) -> Words:
     """``MTU``, ``ADVERT`` or ``BYTES``."""
     member(words)
-    if words[0] not in ("MTU", "ADVERT") and (not words[0].isdigit() or int(words[0]) > 4294967295):
+    if words[0] not in ("MTU", "ADVERT") and not numbers.within(words[0], Range(0, numbers.UINT32)):
         advice = nearest(words[0], ("MTU", "ADVERT"))
         raise BadValue(f"{words[0]!r} is neither MTU nor ADVERT nor a number of bytes", advice)
     return words

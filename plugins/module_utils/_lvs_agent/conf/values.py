@@ -45,6 +45,7 @@ _EXPECTED = {
     TEXT: "a text",
 }
 WITHOUT_USER = ("script", "misc_path")  # their block has a word of its own for the user
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,9})?\Z")
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
 
@@ -70,12 +71,12 @@ def number(value: t.Any) -> decimal.Decimal | None:
 @functools.lru_cache(maxsize=1024)
 def _decimal(text: str) -> decimal.Decimal | None:
     """The same few numbers stand in every real server."""
-    try:
-        found = decimal.Decimal(text)
-    except decimal.InvalidOperation:
+    # decimal.Decimal itself reads the digits of every script, and 1_000
+    if not _NUMBER.match(text):
         return None
+    found = decimal.Decimal(text)
     # 1e999999 is a number too, and would be a megabyte of digits
-    return found if found.is_finite() and -20 < found.adjusted() < 30 else None
+    return found if -20 < found.adjusted() < 30 else None
 
 
 def shown(value: t.Any) -> str:

@@ -34,11 +34,15 @@ _REAP_NS = _SECOND // 100
 
 
 class Ended(NamedTuple):
-    """How it ended, in words; when it was last known to be alive; whether it was told to end."""
+    """How it ended, in words; when it was last known to be alive; whether it was told to end.
+
+    ``itself``: of what it did, an exception, a fault or its silence, not of a SIGKILL from elsewhere.
+    """
 
     how: str
     alive_ns: int
     asked: bool
+    itself: bool = True
 
 
 class Child:
@@ -161,7 +165,8 @@ class Child:
             return
         how = process.told(status)
         self._due = NEVER
-        self._ended(Ended(f"{how}: {self._why}" if self._why else how, self.heard_ns, self._asked), now_ns)
+        itself = bool(self._why) or not process.was_killed(status)
+        self._ended(Ended(f"{how}: {self._why}" if self._why else how, self.heard_ns, self._asked, itself), now_ns)
 
     def _want_write(self) -> None:
         if self._closed:

@@ -97,6 +97,11 @@ class Kept:
             return
         self._loop.add(self.child)
 
+    def hurry(self, now_ns: int) -> None:
+        """When it waits to be started again, do so at once: the reason to wait has gone."""
+        if self._start_ns != NEVER:
+            self._start_ns = now_ns
+
     def adopt(self, process: Process, channel: Channel, now_ns: int) -> None:
         """It runs already: the program before started it."""
         self.child = child.Child(self.kind.title, process, channel, now_ns, heard=self._heard, ended=self._ended)

@@ -88,6 +88,11 @@ def limit_data(more: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
+def was_killed(status: int) -> bool:
+    """Whether a wait status is that of SIGKILL."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+
+
 def told(status: int) -> str:
     """A wait status for people."""
     if os.WIFSIGNALED(status):

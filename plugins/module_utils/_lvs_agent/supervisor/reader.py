@@ -198,10 +198,12 @@ def _host_script(said: dict[str, Any], word: str, commands: Commands, problems: 
 
 def _umask(said: Any) -> int:
     """keepalived's ``umask``: a number as in C, or names of stat(2)'s bits with | between them."""
+    from ..conf import numbers
+
     text = str(said).replace("|", " ") if said is not None else ""
-    if text[:1].isdigit():
-        octal = text[:1] == "0" and text[1:].isdigit()
-        return int(text, 8 if octal else 0) & 0o777
+    number = numbers.c_number(text)
+    if number is not None:
+        return number & 0o777
     bits = [int(getattr(stat, f"S_{name}", 0)) for name in text.split()]
     return functools.reduce(operator.or_, bits, 0) or _UMASK
 

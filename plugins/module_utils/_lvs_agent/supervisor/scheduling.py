@@ -30,12 +30,13 @@ class Scheduling:
 
 def from_conf(said: Mapping[str, Any]) -> Scheduling:
     """What the settled ``global_defs`` say."""
-    from ..conf import model
+    from ..conf import check_limits, model
 
+    limit = model.whole(said.get("checker_rlimit_rttime")) or 0
     return Scheduling(
         nice=model.whole(said.get("checker_priority")) or 0,
         rt_priority=model.whole(said.get("checker_rt_priority")) or 0,
-        rlimit_rttime_us=model.whole(said.get("checker_rlimit_rttime")) or 0,
+        rlimit_rttime_us=check_limits.used("checker_rlimit_rttime", limit),
         cpus=tuple(int(cpu) for cpu in str(said.get("checker_cpu_affinity", "")).split()),
         no_swap=model.is_on(said.get("checker_no_swap")),
     )

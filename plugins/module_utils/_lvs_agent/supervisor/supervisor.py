@@ -30,6 +30,7 @@ from .exchange import Exchange
 from .journal import Journal
 from .loop import Loop
 from .operator import Operator
+from .probation import Probation
 from .reader import Result
 from .reload import Reloads
 from .signals import Signals
@@ -137,6 +138,8 @@ class Supervisor:
         self._inherited = inherited
         self._settings: Settings | None = None
         self._allow_empty = False
+        self._probation = Probation()
+        self._deadly = ""  # why what was read last is not in force
         self._balances_otherwise = False  # than before, by what was read last
         self._prepared = inherited is not None or self._saved is not None
         self._preparing = False
@@ -213,6 +216,7 @@ class Supervisor:
         if self._settings is not None:
             self._applied_real = time.time()
             self._went_on = True
+            self._probation.begin(self._settings)
             for part in self._parts:
                 part.configure(self._settings, now_ns)
 
@@ -258,6 +262,7 @@ class Supervisor:
             self._refuse(result)
             return
         self._said = f"read, with {len(result.warnings)} warnings" if result.warnings else "read"
+        self._deadly = ""
         went_on, self._went_on = self._went_on, False
         if went_on and result.settings == self._settings:
             self._finish_reload(applied=True, errors=(), said="nothing changed")
@@ -293,14 +298,31 @@ class Supervisor:
         """The settings that were read last hold from now on."""
         if self._settings is None or self._stopping:
             return
+        self._probation.begin(self._settings)
+        self._put_in_force(self._settings, now_ns)
+
+    def _put_in_force(self, settings: Settings, now_ns: int) -> None:
         self._applied_real = time.time()
         for part in self._parts:
-            part.configure(self._settings, now_ns)
+            part.configure(settings, now_ns)
         tracked = {(one.kind, one.name) for part in self._parts for one in part.results()}
         self._last = {key: result for key, result in self._last.items() if key in tracked}
-        self.operator.plan = self._settings.plan
+        self.operator.plan = settings.plan
         # the answer comes with Configured
-        self._keeper.configure(self._settings.plan, now_ns)
+        self._keeper.configure(settings.plan, now_ns)
+
+    def _go_back(self, settings: Settings, how: str) -> None:
+        """The VRRP process died of the settings that were read last: these have worked."""
+        self._deadly = f"what was read last kills the VRRP process ({how}): the configuration before is in force again"
+        self._said = self._deadly
+        _log.error("%s: %s; please report it", self._options.file, self._said)
+        self._journal.event("configuration", self._said)
+        self._settings = settings
+        self._balances_otherwise = False
+        now_ns = self._clock()
+        self._put_in_force(settings, now_ns)
+        self._keeper.hurry(now_ns)
+        self._finish_reload(applied=False, errors=[self._deadly], said=self._said)
 
     def _refuse(self, result: Result) -> None:
         count = f"{len(result.errors)} error{'' if len(result.errors) == 1 else 's'}"
@@ -330,6 +352,7 @@ class Supervisor:
             _log.error("%s", problem)
         _log.info("%d VRRP instances: %s", count, said or "nothing changed")
         self._up = True
+        self._probation.carried_out(self._clock())
         self._start.in_force.write(self._settings)
         if self._reload.running:
             # what was in force went on; the file is still being read
@@ -375,6 +398,8 @@ class Supervisor:
         """The VRRP process said this."""
         if isinstance(message, messages.Configured):
             self._configured(message)
+        elif isinstance(message, messages.Heartbeat):
+            self._probation.alive(now_ns)
         self._journal.heard(message)
         if isinstance(message, messages.Transitioned) and self._up and not self._reload.running:
             self._notify.status(f"{message.name} is {message.state.value}")
@@ -412,6 +437,9 @@ class Supervisor:
         _log.error("%s", cause)
         self._journal.event("process_died", cause, pid=pid)
         self.operator.vrrp_died()
+        settings = self._probation.died() if ended.itself else None
+        if settings is not None and not self._stopping:
+            self._go_back(settings, ended.how)
 
     def gone(self) -> None:
         """A VRRP process has ended that another one follows."""
@@ -458,6 +486,8 @@ class Supervisor:
         now = self._clock()
         child = self._keeper.child
         problems = [f"the configuration file has errors: {error}" for error in self._reload.errors[:1]]
+        if self._deadly:
+            problems.append(self._deadly)
         if child is None:
             problems.append("the VRRP process does not run")
         if self._journal.events.path is None and self._options.history_dir is not None:

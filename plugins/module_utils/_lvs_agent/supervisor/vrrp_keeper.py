@@ -169,6 +169,10 @@ class VrrpKeeper:
         elif self._ready:
             self._begin(now_ns)
 
+    def hurry(self, now_ns: int) -> None:
+        """Start the next process at once, if one is to be started."""
+        self._kept.hurry(now_ns)
+
     def send(self, message: messages.ToVrrp) -> bool:
         """Tell it; False when there is no process that was configured."""
         if self.child is None or not self._configured:

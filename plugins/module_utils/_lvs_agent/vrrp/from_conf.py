@@ -13,7 +13,7 @@ import decimal
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from ..conf import address, model, values
+from ..conf import address, check_limits, model, values
 from ..conf.merge import fields
 from ..conf.problem import BadValue, ConfigurationError, Problem
 from ..kernel import route_names
@@ -63,7 +63,7 @@ def plan(configuration: Words) -> Plan:
         garp_interval=_ns(said.get("vrrp_garp_interval")),
         gna_interval=_ns(said.get("vrrp_gna_interval")),
         rt_priority=_whole(said, "vrrp_rt_priority", _RT_PRIORITY),
-        rlimit_rttime_us=_whole(said, "vrrp_rlimit_rttime", 0),
+        rlimit_rttime_us=check_limits.used("vrrp_rlimit_rttime", _whole(said, "vrrp_rlimit_rttime", 0)),
         cpus=tuple(int(cpu) for cpu in str(said.get("vrrp_cpu_affinity", "")).split()),
         log_unknown_vrids=model.is_on(said.get("log_unknown_vrids")),
         static=static,
@@ -252,7 +252,7 @@ def _garp(given: Words, said: Words) -> dict[str, int]:
         "garp_lower_prio_delay": _whole(said, "vrrp_garp_lower_prio_delay", delay),
         "garp_lower_prio_repeat": _whole(said, "vrrp_garp_lower_prio_repeat", repeat),
     }
-    found = {word: _whole(given, word, value) for word, value in inherited.items()}
+    found = {word: check_limits.used(word, _whole(given, word, value)) for word, value in inherited.items()}
     seconds = ("garp_master_delay", "garp_master_refresh", "garp_lower_prio_delay")
     return {word: value * SECOND if word in seconds else value for word, value in found.items()}
 

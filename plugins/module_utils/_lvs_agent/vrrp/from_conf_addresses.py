@@ -8,9 +8,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from ..conf import address
+from ..conf import address, ip_numbers
 from ..conf.problem import BadValue
-from ..kernel.addresses import SCOPES
 from .plan import Holding
 
 # keepalived's "no broadcast address" (keepalived.conf(5), static_ipaddress)
@@ -22,11 +21,6 @@ _FLAGS = {
     "autojoin": "autojoin",
     "use_vmac": "on_vmac",
 }
-
-
-def scope_number(text: str) -> int:
-    """A scope's name or number as the kernel's number."""
-    return SCOPES[text] if text in SCOPES else int(text)
 
 
 def holding(words: list[str], interface: str, *, vmac: bool) -> Holding:
@@ -61,9 +55,9 @@ def _take(found: dict[str, Any], option: str, value: str, own: tuple[address.Add
     elif option == "label":
         found["label"] = value if own[0].version == 4 else ""
     elif option == "scope":
-        found["scope"] = scope_number(value)
+        found["scope"] = ip_numbers.scope(value)
     elif option == "preferred_lft":
-        found["preferred_lft"] = None if value == "forever" else int(value)
+        found["preferred_lft"] = ip_numbers.preferred_lft(value)
     elif option == "peer":
         at, length = address.interface(value)
         found["peer"], found["prefixlen"] = at.packed, length

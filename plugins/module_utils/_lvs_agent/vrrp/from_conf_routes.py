@@ -9,15 +9,15 @@ The words are those of ip-route(8) and ip-rule(8). Numbers are linux/rtnetlink.h
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..conf import address
+from ..conf import address, ip_numbers
+from ..conf.ip_numbers import ROUTE, RULE
 from ..conf.problem import BadValue
 from ..kernel.route_names import DSFIELDS, GROUPS, PROTOCOLS, REALMS, TABLES, Names
 from ..spelling import nearest
-from .from_conf_addresses import scope_number
 from .plan import Hop, Prefer, RouteHolding, RuleHolding
 
 _ROUTE_TYPES = {
@@ -43,12 +43,9 @@ _METRICS = {
     "quickack": 15,
     "fastopen_no_cookie": 17,
 }
-# in milliseconds, of which the kernel counts so many parts
-_TIMES = {"rtt": (4, 8), "rttvar": (5, 4), "rto_min": (13, 1)}
+_TIMES = {"rtt": 4, "rttvar": 5, "rto_min": 13}
 _FEATURES, _CONGCTL = 12, 16
-_FEATURE = {"ecn": 1}
 _RTA_FLOW, _RTA_PREF, _RTA_EXPIRES, _RTA_TTL_PROPAGATE = 11, 20, 23, 26
-_ROUTER_PREFERENCES = {"low": 3, "medium": 0, "high": 1}
 _PREFER = {"prepend": Prefer.FIRST, "append": Prefer.LAST, "add": Prefer.OTHERS}
 _HOP_WORDS = ("via", "gw", "or", "dev", "oif", "weight", "onlink", "nexthop")
 _FAMILIES = ("inet", "inet6")
@@ -59,18 +56,7 @@ _IIFNAME, _GOTO_ATTR, _FWMARK, _SUPPRESS_PREFIXLEN, _FWMASK, _OIFNAME = 3, 4, 10
 _FLOW, _TUN_ID, _SUPPRESS_IFGROUP = 11, 12, 13
 _L3MDEV, _IP_PROTO, _SPORT, _DPORT, _UID_RANGE = 19, 22, 23, 24, 20
 _U32 = struct.Struct("=I")
-_IP_PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58, "sctp": 132}
-
-
-def _known(word: str, names: Mapping[str, int], what: str) -> int:
-    """A number, or the number of a name."""
-    if word in names:
-        return names[word]
-    try:
-        return int(word, 0)
-    except ValueError:
-        near = nearest(word, names)
-        raise BadValue(f"{word!r} is not the name of {what}", f"write its number{near and f'; {near}'}") from None
+_PORTS, _USERS, _TUNNEL = struct.Struct("=HH"), struct.Struct("=II"), struct.Struct("!Q")
 
 
 def _network(text: str) -> tuple[int, bytes, int]:
@@ -131,9 +117,9 @@ def _supported(words: list[str]) -> list[str]:
 
 
 def _refuse(words: list[str], family: int) -> None:
-    for word in _IPV6_ONLY if family == 4 else ():
+    for word in _IPV6_ONLY if family == 4 else _IPV4_ONLY:
         if word in words:
-            raise BadValue(f"{word} is for IPv6 routes only", "remove it")
+            raise BadValue(f"{word} is for IPv{10 - family} routes only", "remove it")
 
 
 def _hop(hops: list[Hop], word: str, rest: list[str]) -> None:
@@ -147,11 +133,11 @@ def _hop(hops: list[Hop], word: str, rest: list[str]) -> None:
     elif word in ("dev", "oif"):
         hops[-1] = replace(hops[-1], interface=rest.pop(0))
     elif word == "weight":
-        hops[-1] = replace(hops[-1], weight=_number(rest.pop(0)))
+        hops[-1] = replace(hops[-1], weight=ROUTE["weight"].read(rest.pop(0)))
 
 
 def _metric(word: str, rest: list[str], found: dict[str, Any]) -> tuple[int, int | bytes]:
-    number, parts = _TIMES.get(word, (_METRICS.get(word, _CONGCTL), 1))
+    number = _METRICS[word] if word in _METRICS else _TIMES.get(word, _CONGCTL)
     if rest[:1] == ["lock"]:
         rest.pop(0)
         found["lock"] = found.get("lock", 0) | 1 << number
@@ -159,30 +145,24 @@ def _metric(word: str, rest: list[str], found: dict[str, Any]) -> tuple[int, int
     if word == "congctl":
         return number, value.encode() + b"\0"
     if word == "features":
-        return _FEATURES, _known(value, _FEATURE, "a feature")
-    return number, (_milliseconds(value) if word in _TIMES else _number(value)) * parts
-
-
-def _milliseconds(text: str) -> int:
-    """``100``, ``100ms`` or ``1s``."""
-    number = text[:-2] if text.endswith("ms") else text[:-1] if text.endswith("s") else text
-    return _number(number) * (1000 if text.endswith("s") and not text.endswith("ms") else 1)
+        return _FEATURES, ROUTE[word].read(value)
+    return number, ip_numbers.route_time(word, value) if word in _TIMES else ROUTE[word].read(value)
 
 
 def _route_value(found: dict[str, Any], word: str, rest: list[str], names: Names) -> bool:
     """Take one of the words with one value; False when it is none."""
     if word == "table":
-        found["table"] = _known(rest.pop(0), names.of(TABLES), "a routing table")
+        found["table"] = ROUTE[word].read(rest.pop(0), names.of(TABLES))
     elif word == "vrf":
         raise BadValue("lvs-agent does not support vrf in a route", "write table and the number of the VRF's table")
     elif word in ("metric", "priority", "preference"):
-        found["metric"] = _number(rest.pop(0))
+        found["metric"] = ROUTE[word].read(rest.pop(0))
     elif word in ("tos", "dsfield"):
-        found["tos"] = _known(rest.pop(0), names.of(DSFIELDS), "a TOS")
+        found["tos"] = ROUTE[word].read(rest.pop(0), names.of(DSFIELDS))
     elif word == "scope":
-        found["scope"] = scope_number(rest.pop(0))
+        found["scope"] = ROUTE[word].read(rest.pop(0))
     elif word == "protocol":
-        found["protocol"] = _known(rest.pop(0), names.of(PROTOCOLS), "a routing protocol")
+        found["protocol"] = ROUTE[word].read(rest.pop(0), names.of(PROTOCOLS))
     elif word == "src":
         found["source"] = address.parse(rest.pop(0)).packed
     elif word == "to" or address.try_parse(word.partition("/")[0]) or word in ("default", "default6", "any", "all"):
@@ -193,19 +173,19 @@ def _route_value(found: dict[str, Any], word: str, rest: list[str], names: Names
 
 
 def _realms(text: str, names: Names) -> bytes:
-    """``[FROM/]TO`` as the kernel has both in one number."""
-    source, slash, destination = text.rpartition("/")
-    low, high = (_known(one, names.of(REALMS), "a realm") for one in (destination, source if slash else "0"))
-    return _U32.pack(high << 16 | low)
+    """Both in one number, as the kernel has them."""
+    source, destination = ip_numbers.realms(text, names.of(REALMS))
+    return _U32.pack(source << 16 | destination)
 
 
 _ROUTE_ATTRIBUTES: dict[str, Callable[[str, Names], tuple[int, bytes]]] = {
     "realms": lambda value, names: (_RTA_FLOW, _realms(value, names)),
-    "expires": lambda value, names: (_RTA_EXPIRES, _u32(value)),
-    "pref": lambda value, names: (_RTA_PREF, bytes((_known(value, _ROUTER_PREFERENCES, "a preference"),))),
-    "ttl-propagate": lambda value, names: (_RTA_TTL_PROPAGATE, bytes((value not in ("0", "disabled"),))),
+    "expires": lambda value, names: (_RTA_EXPIRES, _U32.pack(ROUTE["expires"].read(value))),
+    "pref": lambda value, names: (_RTA_PREF, bytes((ROUTE["pref"].read(value),))),
+    "ttl-propagate": lambda value, names: (_RTA_TTL_PROPAGATE, bytes((ip_numbers.ttl_propagate(value),))),
 }
 _IPV6_ONLY = ("expires", "pref")
+_IPV4_ONLY = ("tos", "dsfield")  # the kernel refuses it in IPv6 routes (since 5.18)
 
 
 # ---- rules
@@ -234,6 +214,9 @@ def rule(words: list[str], names: Names) -> RuleHolding:
             attributes.append((_L3MDEV, b"\1"))
         else:
             _rule_value(found, attributes, word, rest, names)
+    for kind, packed in attributes:
+        if kind == _GOTO_ATTR and _U32.unpack(packed)[0] <= found.get("priority", 0):
+            raise BadValue("goto leads backwards, which the kernel refuses", "write a target above the priority")
     return RuleHolding(family=family or 4, attributes=tuple(attributes), **found)
 
 
@@ -246,67 +229,65 @@ def _rule_value(
         kind, pack = _RULE_ATTRIBUTES[word]
         attributes.append((kind, pack(value)))
     elif word in _RULE_NAMES:
-        field, kind_of_name, what = _RULE_NAMES[word]
-        found[field] = _known(value, names.of(kind_of_name), what)
+        field, kind_of_name = _RULE_NAMES[word]
+        found[field] = RULE[word].read(value, names.of(kind_of_name))
     elif word in ("suppress_ifgroup", "sup_group"):
-        attributes.append((_SUPPRESS_IFGROUP, _U32.pack(_known(value, names.of(GROUPS), "a group of interfaces"))))
+        attributes.append((_SUPPRESS_IFGROUP, _U32.pack(RULE[word].read(value, names.of(GROUPS)))))
     elif word == "realms":
         attributes.append((_FLOW, _realms(value, names)))
     elif word == "type":
-        found["action"] = _known(value, _RULE_ACTIONS, "a type of rule")
+        found["action"] = _action(value)
     elif word in ("pref", "preference", "priority", "order"):
-        found["priority"] = _number(value)
+        found["priority"] = RULE[word].read(value)
     elif word == "goto":
         found["action"] = _GOTO
-        attributes.append((_GOTO_ATTR, _u32(value)))
+        attributes.append((_GOTO_ATTR, _U32.pack(RULE[word].read(value))))
     elif word == "fwmark":
-        mark, slash, mask = value.partition("/")
-        attributes.append((_FWMARK, _u32(mark)))
-        if slash:
-            attributes.append((_FWMASK, _u32(mask)))
+        mark, mask = ip_numbers.fwmark(value)
+        attributes.append((_FWMARK, _U32.pack(mark)))
+        if mask is not None:
+            attributes.append((_FWMASK, _U32.pack(mask)))
     else:
         raise BadValue(f"lvs-agent does not support {word} in a rule", "remove it, or let ip(8) make the rule")
 
 
+def _action(text: str) -> int:
+    if text not in _RULE_ACTIONS:
+        raise BadValue(f"{text!r} is not a type of rule", nearest(text, _RULE_ACTIONS))
+    return _RULE_ACTIONS[text]
+
+
 _RULE_NAMES = {
-    "table": ("table", TABLES, "a routing table"),
-    "lookup": ("table", TABLES, "a routing table"),
-    "tos": ("tos", DSFIELDS, "a TOS"),
-    "dsfield": ("tos", DSFIELDS, "a TOS"),
-    "protocol": ("protocol", PROTOCOLS, "a routing protocol"),
+    "table": ("table", TABLES),
+    "lookup": ("table", TABLES),
+    "tos": ("tos", DSFIELDS),
+    "dsfield": ("tos", DSFIELDS),
+    "protocol": ("protocol", PROTOCOLS),
 }
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise BadValue(f"{text!r} is not a number") from None
-
-
-def _u32(text: str) -> bytes:
-    return _U32.pack(_number(text) & 0xFFFFFFFF)
 
 
 def _name(text: str) -> bytes:
     return text.encode() + b"\0"
 
 
-def _range(form: str, value: str) -> bytes:
-    low, dash, high = value.partition("-")
-    return struct.pack(form, _number(low), _number(high if dash else low))
+def _byte(word: str) -> Callable[[str], bytes]:
+    return lambda value: bytes((RULE[word].read(value),))
+
+
+def _u32(word: str) -> Callable[[str], bytes]:
+    return lambda value: _U32.pack(RULE[word].read(value))
 
 
 _RULE_ATTRIBUTES: dict[str, tuple[int, Callable[[str], bytes]]] = {
     "iif": (_IIFNAME, _name),
     "dev": (_IIFNAME, _name),
     "oif": (_OIFNAME, _name),
-    "suppress_prefixlength": (_SUPPRESS_PREFIXLEN, _u32),
-    "sup_pl": (_SUPPRESS_PREFIXLEN, _u32),
-    "ipproto": (_IP_PROTO, lambda value: bytes((_known(value, _IP_PROTOCOLS, "a protocol"),))),
-    "ip_proto": (_IP_PROTO, lambda value: bytes((_known(value, _IP_PROTOCOLS, "a protocol"),))),
-    "sport": (_SPORT, lambda value: _range("=HH", value)),
-    "dport": (_DPORT, lambda value: _range("=HH", value)),
-    "tunnel-id": (_TUN_ID, lambda value: struct.pack("!Q", _number(value))),
-    "uidrange": (_UID_RANGE, lambda value: _range("=II", value)),
+    "suppress_prefixlength": (_SUPPRESS_PREFIXLEN, _u32("suppress_prefixlength")),
+    "sup_pl": (_SUPPRESS_PREFIXLEN, _u32("sup_pl")),
+    "ipproto": (_IP_PROTO, _byte("ipproto")),
+    "ip_proto": (_IP_PROTO, _byte("ip_proto")),
+    "sport": (_SPORT, lambda value: _PORTS.pack(*ip_numbers.ports("sport", value))),
+    "dport": (_DPORT, lambda value: _PORTS.pack(*ip_numbers.ports("dport", value))),
+    "tunnel-id": (_TUN_ID, lambda value: _TUNNEL.pack(RULE["tunnel-id"].read(value))),
+    "uidrange": (_UID_RANGE, lambda value: _USERS.pack(*ip_numbers.users(value))),
 }

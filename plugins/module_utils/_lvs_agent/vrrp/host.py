@@ -13,6 +13,7 @@ from ..kernel import sysctl
 from ..kernel.errors import KernelError
 from ..kernel.interfaces import require_interface
 from ..kernel.route import Event, Overrun, RouteEvents, RouteSocket
+from . import buildable
 from .holdings import Held
 from .ip import text
 from .plan import Vmac
@@ -240,11 +241,13 @@ def _network(address: m.AddressInfo) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _told(problems: list[str]) -> Iterator[None]:
-    """What the kernel refuses is told, and the rest goes on."""
+    """What the kernel refuses, or no message to it can express, is a problem; the rest is done."""
     try:
         yield
     except KernelError as error:
         problems.append(str(error))
+    except buildable.ERRORS as error:
+        problems.append(f"not sent to the kernel: {error}")
 
 
 def shown(address: m.AddressInfo) -> str:

@@ -69,13 +69,13 @@ def schedule(plan: Plan) -> list[str]:
     try:
         if plan.cpus:
             os.sched_setaffinity(0, plan.cpus)
-    except OSError as error:
-        problems.append(f"vrrp_cpu_affinity {' '.join(map(str, plan.cpus))}: {error.strerror}")
+    except (OSError, ValueError, OverflowError) as error:
+        problems.append(f"vrrp_cpu_affinity {' '.join(map(str, plan.cpus))}: {error}")
     if plan.rlimit_rttime_us:
         limit = plan.rlimit_rttime_us
         try:
             resource.setrlimit(resource.RLIMIT_RTTIME, (limit, resource.RLIM_INFINITY))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             problems.append(f"vrrp_rlimit_rttime {limit}: {error}")
     return problems
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import ah, holdings
@@ -73,18 +73,34 @@ class Reconfiguration:
             group_tracks = tracks.get(one.name, ())
             if identity in running:
                 steps.append(
-                    lambda now, runner=running[identity], one=one, group_tracks=group_tracks: self._change(  # type: ignore[misc]
-                        runner, one, group_tracks, now
+                    lambda now, runner=running[identity], one=one, group_tracks=group_tracks: self._contained(  # type: ignore[misc]
+                        one, now, lambda: self._change(runner, one, group_tracks, now)
                     )
                 )
             else:
                 steps.append(
-                    lambda now, one=one, group_tracks=group_tracks: self._add(  # type: ignore[misc]
-                        one, group_tracks, alive, one.name in joining, now
+                    lambda now, one=one, group_tracks=group_tracks: self._contained(  # type: ignore[misc]
+                        one, now, lambda: self._add(one, group_tracks, alive, one.name in joining, now)
                     )
                 )
         steps.append(lambda now: self._finish(plan, now))
         loop.work.extend(steps)
+
+    def _contained(self, plan: InstancePlan, now: int, step: Callable[[], None]) -> None:
+        """Carry out the step of one instance: what goes wrong in it is a fault of that instance, and of no other."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the other instances' adverts depend on this process
+            trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            what = f"it cannot be run as configured; this is a bug, please report it: {trace}"
+            self._loop.remark(logging.ERROR, plan.name, what, now)
+            self._told["problems"].append(f"{plan.name}: it cannot be run as configured: {error!r}")
+            for runner in [one for one in self._loop.runners if one.plan.identity == plan.identity]:
+                runner.fault = f"it cannot be run as configured: {error!r}"
+                actions = runner.machine.set_faults(now, frozenset((*runner.machine.faults, runner.fault)))
+                self._loop.effects.perform(runner, actions, now)
+                if runner.machine.state is State.INIT:
+                    self._loop.effects.perform(runner, runner.machine.start(now), now)
 
     def _remove(self, runner: Runner, now: int) -> None:
         runner.gone = True
@@ -111,7 +127,7 @@ class Reconfiguration:
             signed, wire, vmacs = runner.signed, runner.plan.wire, runner.plan.vmacs
             # an address of its own that is in the file now, or the interface's again
             source = plan.instance.source or (runner.source if not runner.plan.instance.source else b"")
-            runner.renew(plan, source)
+            runner.renew(plan, source, runner.mtu)
             if (signed, wire) != (runner.signed, plan.wire):
                 loop.ports.detach(runner)
             if runner.serving:
@@ -122,11 +138,12 @@ class Reconfiguration:
                 if vmac not in plan.vmacs:
                     loop.possession.kernel_refused(runner, loop.host.delete_vmac(vmac), now)
             loop.possession.prepare(runner, now)
-            instance = replace(plan.instance, source=source or machine.instance.source)
             priority = loop.surroundings.effective(runner).priority
-            loop.effects.perform(runner, machine.reload(now, instance, priority), now)
+            loop.effects.perform(runner, machine.reload(now, runner.instance, priority), now)
         loop.surroundings.refresh(runner, now)
         self._told["changed"].append(runner.name)
+        if runner.fault:
+            self._told["problems"].append(f"{runner.name}: {runner.fault}")
 
     def _add(
         self, plan: InstancePlan, group_tracks: tuple[Track, ...], alive: dict[Identity, Resume], joins: bool, now: int

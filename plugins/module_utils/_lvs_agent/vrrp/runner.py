@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from . import ah
+from ..conf.advert_room import room
+from . import ah, buildable
 from .actions import State
 from .alarms import NEVER
 from .debounce import Running
 from .holdings import Held
+from .instance import Instance
 from .ip import text
 from .machine import Machine
 from .messages import InstanceStatus, TrackResult
@@ -44,7 +46,8 @@ class Runner:
     ``source`` is the packed address of its adverts, b"" while there is none. ``held`` is what it holds, None when
     nothing. ``last_state`` is the one that was told last. ``scheduled`` is its earliest entry in the loop's heap.
     ``extra_at`` is when ``garp_extra_if`` is due. ``gone``: no longer configured. ``failing`` is what was told last of
-    what does not work, by what is being done.
+    what does not work, by what is being done. ``fault`` is why it cannot be built, "" when it can; ``mtu`` is that of
+    the interface of its adverts.
     """
 
     def __init__(self, plan: InstancePlan, sequence: ah.Sequence, now: int) -> None:
@@ -54,6 +57,8 @@ class Runner:
         self.group_tracks: tuple[Track, ...] = ()
         self.port: Port | None = None
         self.source = b""
+        self.mtu = 0
+        self.fault = ""
         self.held: Held | None = None
         self.scheduled = NEVER
         self.gone = False
@@ -84,15 +89,30 @@ class Runner:
         """Whether it is to hold its addresses."""
         return self.machine.state in (State.MASTER, State.HANDOVER)
 
-    def renew(self, plan: InstancePlan, source: bytes) -> None:
-        """Other parameters, or another source: the packets are built anew; the machine is to be told afterwards."""
-        self.plan, self.source = plan, source
-        if not source:
-            self.transmitter = self.receiver = None
+    def renew(self, plan: InstancePlan, source: bytes, mtu: int) -> None:
+        """Other parameters, source or MTU: build the packets again; the machine is to be informed afterwards.
+
+        An instance that cannot be built has a fault.
+        """
+        self.plan, self.source, self.mtu = plan, source, mtu
+        self.transmitter = self.receiver = None
+        self.fault = buildable.fault(plan)
+        if not source or self.fault:
             return
-        instance = replace(plan.instance, source=source)
-        self.transmitter = Transmitter(instance, self.sequence)
-        self.receiver = Receiver(instance, self.sequence)
+        try:
+            self.transmitter = Transmitter(self.instance, self.sequence)
+            self.receiver = Receiver(self.instance, self.sequence)
+        except buildable.ERRORS as error:
+            self.transmitter = self.receiver = None
+            self.fault = f"its adverts cannot be built: {error}"
+
+    @property
+    def instance(self) -> Instance:
+        """The plan's, with its source, and with as many VIPs as an advert has room for: the first, as in keepalived."""
+        instance = self.plan.instance
+        most = room(self.mtu, self.plan.family, instance.version, signed=self.signed)
+        source = self.source or self.machine.instance.source
+        return replace(instance, source=source, addresses=instance.addresses[:most])
 
     def tracked(self, results: Results, running: Running) -> Iterable[Tracked | TrackedFile]:
         """Everything that it and its group track, and how it is; ``running`` is asked for interfaces."""

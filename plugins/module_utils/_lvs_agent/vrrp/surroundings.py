@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..kernel import route_messages as m
@@ -125,20 +124,31 @@ class Surroundings:
             source = self._loop.host.first_address(plan.interface, plan.family, vips)
         if source and link is not None and plan.vmac is not None and plan.family == 6 and plan.wire == plan.vmac.name:
             self._loop.possession.kernel_refused(runner, self._loop.host.give_source(plan.vmac, source), now)
-        if source == runner.source:
+        mtu = link.mtu if link is not None else runner.mtu
+        if source == runner.source and mtu == runner.mtu:
             return
         if not source:
             # it is a fault now, and its last adverts still come from the former one
             runner.source = b""
             return
-        runner.renew(plan, source)
-        if runner.machine.instance.source != source:
-            instance = replace(plan.instance, source=source)
+        runner.renew(plan, source, mtu)
+        self._tell_room(runner, now)
+        instance = runner.instance
+        if runner.machine.instance != instance:
             self._loop.effects.perform(runner, runner.machine.reload(now, instance, runner.machine.priority), now)
+
+    def _tell_room(self, runner: Runner, now: int) -> None:
+        """Name the VIPs that are not in the adverts for want of room."""
+        rest = runner.plan.instance.addresses[len(runner.instance.addresses) :]
+        if not rest:
+            runner.failing.pop("room", None)
+            return
+        what = f"no room in an advert of MTU {runner.mtu} for {len(rest)} VIPs, they are as excluded ones: "
+        self._loop.failing(runner, "room", what + ", ".join(map(text, rest)), now)
 
     def _own_faults(self, runner: Runner) -> set[str]:
         plan = runner.plan
-        faults: set[str] = set()
+        faults: set[str] = {runner.fault} if runner.fault else set()
         link = self._loop.host.link(plan.interface)
         if link is None:
             return {f"there is no interface {plan.interface}"}
