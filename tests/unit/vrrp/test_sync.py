@@ -371,6 +371,21 @@ class TestOutages:
         pair.inside.set_priority(T0 + 9 * SECOND + MS, 20)
         assert not pair.inside.wants_master
 
+    def test_a_priority_that_changes_does_not_end_the_wish_of_who_hears_nobody(self) -> None:
+        """Nor is its timer late then."""
+        pair = Pair()
+        heard_on_both(pair, range(1, 3))
+        silent_on(pair, pair.inside, range(3, 9))
+        pair.inside.set_priority(T0 + 8 * SECOND + MS, 90)
+        assert pair.inside.wants_master
+        assert not alarms(pair.inside.timer(T0 + 9 * SECOND, T0 + 9 * SECOND))
+
+    def test_while_it_waits_no_more_adverts_are_missing(self) -> None:
+        pair = Pair()
+        heard_on_both(pair, range(1, 3))
+        silent_on(pair, pair.inside, range(3, 30))
+        assert pair.inside.counters.advert_missed == 3
+
     def test_a_resignation_ends_the_wish_for_a_skew_time(self) -> None:
         pair = Pair()
         silent_on(pair, pair.inside, range(1, 6))
