@@ -552,6 +552,22 @@ def test_a_failover_without_a_successor_is_over_after_one_try(world: World) -> N
     assert world.vips() == {VIP, OTHER_VIP}
 
 
+@pytest.mark.parametrize("name", ["G", "V", None])
+def test_a_release_is_for_all_that_were_given_away_together(world: World, name: str | None) -> None:
+    grouped(world, plan(), plan("W", 52, OTHER_VIP), groups=(GroupPlan("G", ("V", "W")),))
+    world.at(world.now + DOWN_NS)
+    world.supervisor.tell(messages.HandOver(name))
+    world.turns()
+    for vrid in (51, 52):
+        world.ports[0].deliver(packet(100, vrid=vrid))
+    world.at(world.now + SECOND)
+    assert world.supervisor.states_of("G")[-1] is State.BACKUP
+    assert all(runner.machine.held for runner in world.loop.runners)
+    world.supervisor.tell(messages.Release(name))
+    world.turns()
+    assert not any(runner.machine.held for runner in world.loop.runners)
+
+
 def test_an_instance_that_two_groups_name_is_the_first_ones(world: World) -> None:
     """``check`` refuses it; no group waits for ever for a member that it does not get."""
     groups = (GroupPlan("G", ("V",)), GroupPlan("H", ("V", "W")))
