@@ -45,6 +45,7 @@ class Node:
     instance: Instance
     offset: int
     ppm: int  # the clock's rate, in millionths
+    network: int = 0  # only those on the same one may hear each other
     machine: Machine | None = None
     sequence: AhSequence = field(default_factory=AhSequence)
     receiver: Receiver | None = None
@@ -60,6 +61,7 @@ class Node:
     pauses: int = 0  # in this round
     changed: int = 0  # when it became master, or went on after it had stood still, or was told another priority
     preempted: int = -1  # when it heard the winner, while it yields to it
+    listened: bool = False  # until now it was to become master when it hears nothing
 
     def local(self, t: int) -> int:
         return self.offset + t * self.ppm // MILLION
@@ -112,14 +114,22 @@ class World:
         if node.machine is not None:
             return
         self.note(node, "boots", "resuming" if resume else "")
+        self.start(node, self.create(node), resume)
+
+    def create(self, node: Node) -> Machine:
+        """What its process has before it starts."""
         node.sequence = AhSequence(first_sequence(2_000_000_000 + self.now // SECOND))
         if self.wire:
             node.receiver = Receiver(node.instance, node.sequence)
             node.transmitter = Transmitter(node.instance, node.sequence)
         node.machine = Machine(node.instance)
         node.socket.clear()
-        node.floor, node.preempted = 0, -1
-        self._do(node, node.machine.start(node.local(self.now), resume=resume and node.was_master))
+        node.floor, node.preempted, node.listened = 0, -1, False
+        return node.machine
+
+    def start(self, node: Node, machine: Machine, resume: bool = False) -> None:
+        """INIT is over."""
+        self._do(node, machine.start(node.local(self.now), resume=resume and node.was_master))
 
     def kill(self, node: Node) -> None:
         """SIGKILL: the VIPs stay, and it is known whether it was master (vrrp.last_adverts)."""
@@ -197,18 +207,19 @@ class World:
         machine = node.machine
         if machine is None or node.stopped:
             return
+        self._read(node, machine)
+        now = node.local(self.now)
+        if now >= machine.wake_ns:
+            self._do(node, machine.timer(now, now))
+        self._schedule(node)
+
+    def _read(self, node: Node, machine: Machine) -> None:
+        """Everything that waits in its socket."""
         now = node.local(self.now)
         while node.socket:
             arrived, node.socket = node.socket, []
             for packet in arrived:
                 self._hear(node, machine, packet, now)
-        if now >= machine.wake_ns:
-            listens = _listens(machine)
-            actions = machine.timer(now, now)
-            if listens and machine.state is State.MASTER:
-                self._check_take_over(node, machine, now)
-            self._do(node, actions)
-        self._schedule(node)
 
     def _check_take_over(self, node: Node, machine: Machine, now: int) -> None:
         """Never before the protocol's time; and not from a master that has been there and heard all the time."""
@@ -220,8 +231,9 @@ class World:
             return
         patient = node.instance.nopreempt or machine.held
         for other in self.nodes:
-            machine_there = other.machine is not None and other.machine.state is State.MASTER and not other.stopped
-            if other is node or not machine_there or self.loss or (other.name, node.name) in self.cut:
+            there = other.machine is not None and other.machine.state is State.MASTER and not other.stopped
+            hears = other.network == node.network and not self.loss and (other.name, node.name) not in self.cut
+            if other is node or not there or not hears:
                 continue
             assert other.machine is not None
             if other.instance.advert_int != node.instance.advert_int:
@@ -279,8 +291,10 @@ class World:
             self._carry_out(node, action)
         machine = node.machine
         if machine is not None:
+            node.listened = _listens(machine)
             if node.vips != (machine.state in (State.MASTER, State.HANDOVER)):
                 self.broken(f"{node.name} is {machine.state.value}, has VIPs: {node.vips}")
+            self._check_timer(node, machine)
             if not machine.yielding:
                 node.preempted = -1
             self._schedule(node)
@@ -302,11 +316,24 @@ class World:
             self._broadcast(node, node.name, reliable=True)
         elif isinstance(action, act.Transition):
             self.transitions.append((self.now, node, action.state))
-            node.changed = self.now
-            if action.state is State.BACKUP and " above " in action.cause and not self.cut:
-                self.yielded = self.now
+            self._check_transition(node, action)
         elif isinstance(action, act.ReadFirst):
             self.broken(f"{node.name} was woken in the wrong order")
+
+    def _check_transition(self, node: Node, action: act.Transition) -> None:
+        if action.state is State.MASTER and node.listened and node.machine is not None:
+            self._check_take_over(node, node.machine, node.local(self.now))
+        node.changed = self.now
+        if action.state is State.BACKUP and " above " in action.cause and not self.cut:
+            self.yielded = self.now
+
+    def _check_timer(self, node: Node, machine: Machine) -> None:
+        """Whoever is backup, master or in a hand-over looks up within two intervals; in INIT and FAULT nobody does."""
+        if machine.state in (State.INIT, State.FAULT):
+            return
+        soon = max(2 * max(machine.instance.advert_int, machine.master_interval), HANDOVER_LINGER_NS)
+        if machine.wake_ns > node.local(self.now) + soon:
+            self.broken(f"{node.name} is {machine.state.value} without a timer")
 
     def _check_letting_go(self, node: Node) -> None:
         """Not before the winner's announcement is heard, nor long after."""
@@ -335,7 +362,7 @@ class World:
     def _broadcast(self, sender: Node, packet: Any, reliable: bool = False) -> None:
         chance = self.random.random
         for node in self.nodes:
-            if node is sender or (sender.name, node.name) in self.cut:
+            if node is sender or node.network != sender.network or (sender.name, node.name) in self.cut:
                 continue
             if not reliable and self.loss and chance() < self.loss:
                 continue

@@ -304,7 +304,6 @@ def test_tracking_groups_and_notification() -> None:
     (group,) = found.groups
     assert (group.name, group.members, group.tracks) == ("G", ("V", "W"), (Track(TrackKind.SCRIPT, "plain"),))
     assert group.notify.notify_fault == '"/bin/fault now" nobody'
-    assert v.instance.in_group
     assert (v.notify.notify_master, v.notify.notify) == ("/bin/master", '"/bin/any with words" nobody nogroup')
     assert (v.notify.smtp_alert, w.notify.smtp_alert) == (True, False)
 

@@ -299,6 +299,13 @@ def test_strangers_and_garbage_are_counted_and_end_nothing(world: World) -> None
     assert status.instances[0].counters["ip_header_err"] >= 1
 
 
+def test_vrid_0_is_no_vrid_of_ours(world: World) -> None:
+    world.configure(plan())
+    world.ports[0].deliver(packet(200, vrid=0))
+    world.turns()
+    assert (world.loop.counters["unknown_vrid"], world.loop.counters["malformed"]) == (1, 0)
+
+
 def mastered(world: World, *plans: InstancePlan) -> None:
     world.configure(*(plans or (plan(),)))
     world.at(world.now + DOWN_NS)
@@ -458,7 +465,7 @@ def test_a_reload_that_adds_a_member_to_a_group_of_masters_moves_nothing(world: 
     """Nor is it a fault that its script has no result yet."""
     mastered(world)
     track = (Track(TrackKind.SCRIPT, "chk"),)
-    members = (plan(in_group=True), replace(plan("W", 52, OTHER_VIP, in_group=True), tracks=track))
+    members = (plan(), replace(plan("W", 52, OTHER_VIP), tracks=track))
     world.supervisor.tell(messages.Configure(Plan(members, (GroupPlan("G", ("V", "W")),))))
     world.turns()
     assert world.supervisor.states_of("V")[-1] is State.MASTER
@@ -474,6 +481,99 @@ def test_a_reload_that_adds_a_member_to_a_group_of_masters_moves_nothing(world: 
     world.supervisor.tell(result("chk", False))
     world.turns()
     assert world.supervisor.states_of("G")[-1] is State.FAULT
+
+
+def grouped(world: World, *instances: InstancePlan, groups: tuple[GroupPlan, ...] = ()) -> None:
+    world.supervisor.tell(messages.Configure(Plan(instances, groups)))
+    world.turns()
+
+
+def test_a_reload_that_takes_the_faulty_member_and_the_group_away(world: World) -> None:
+    faulty = replace(plan("W", 52, OTHER_VIP), tracks=(Track(TrackKind.SCRIPT, "chk"),))
+    world.supervisor.tell(result("chk", False))
+    grouped(world, plan(), faulty, groups=(GroupPlan("G", ("V", "W")),))
+    assert world.supervisor.states_of("V")[-1] is State.FAULT
+    assert world.supervisor.states_of("G") == [State.FAULT]
+    grouped(world, plan())
+    world.at(world.now + DOWN_NS)
+    assert world.supervisor.states_of("V")[-2:] == [State.BACKUP, State.MASTER]
+    assert list(world.loop.groups) == []
+
+
+def test_a_reload_that_removes_the_faulty_member_of_three(world: World) -> None:
+    faulty = replace(plan("W", 52, OTHER_VIP), tracks=(Track(TrackKind.SCRIPT, "chk"),))
+    third = plan("X", 53, bytes((10, 0, 0, 102)))
+    world.supervisor.tell(result("chk", False))
+    grouped(world, plan(), faulty, third, groups=(GroupPlan("G", ("V", "W", "X")),))
+    grouped(world, plan(), third, groups=(GroupPlan("G", ("V", "X")),))
+    world.at(world.now + DOWN_NS)
+    assert world.supervisor.states_of("G") == [State.FAULT, State.BACKUP, State.MASTER]
+
+
+def test_a_group_that_stays_is_not_notified_again_by_a_reload(world: World) -> None:
+    group = (GroupPlan("G", ("V", "W")),)
+    grouped(world, plan(), plan("W", 52, OTHER_VIP), groups=group)
+    world.at(world.now + DOWN_NS)
+    grouped(world, plan(), plan("W", 52, OTHER_VIP, priority=90), groups=group)
+    assert world.supervisor.states_of("G") == [State.BACKUP, State.MASTER]
+    grouped(world, plan(), plan("W", 52, OTHER_VIP), groups=(GroupPlan("H", ("W", "V")),))
+    assert world.supervisor.states_of("H") == [State.MASTER]
+    assert world.supervisor.states_of("V") == [State.BACKUP, State.MASTER]
+
+
+def test_owners_of_a_group_begin_when_all_are_there(world: World) -> None:
+    """They are added one after the other, and the last one is at fault."""
+    faulty = replace(plan("W", 52, OTHER_VIP, priority=255), tracks=(Track(TrackKind.SCRIPT, "chk"),))
+    grouped(world, plan(priority=255), faulty, groups=(GroupPlan("G", ("V", "W")),))
+    assert State.MASTER not in world.supervisor.transitions()
+    assert world.vips() == set()
+    world.supervisor.tell(result("chk", True))
+    world.turns()
+    assert world.supervisor.states_of("G")[-1] is State.MASTER
+
+
+def test_a_member_that_joins_and_hears_a_higher_master_takes_the_others_along_at_once(world: World) -> None:
+    mastered(world)
+    grouped(world, plan(), plan("W", 52, OTHER_VIP), groups=(GroupPlan("G", ("V", "W")),))
+    world.ports[0].deliver(packet(200, vrid=52, vip=OTHER_VIP))
+    world.turns()
+    assert world.supervisor.states_of("V")[-1] is State.HANDOVER
+    world.at(world.now + HANDOVER_LINGER_NS)
+    assert world.supervisor.states_of("G")[-1] is State.BACKUP
+
+
+def test_a_failover_without_a_successor_is_over_after_one_try(world: World) -> None:
+    grouped(world, plan(), plan("W", 52, OTHER_VIP), groups=(GroupPlan("G", ("V", "W")),))
+    world.at(world.now + DOWN_NS)
+    world.supervisor.tell(messages.HandOver("G"))
+    world.at(world.now + 30 * SECOND)
+    for name in ("V", "W", "G"):
+        assert world.supervisor.states_of(name) == [State.BACKUP, State.MASTER, State.HANDOVER, State.MASTER]
+    assert world.vips() == {VIP, OTHER_VIP}
+
+
+@pytest.mark.parametrize("name", ["G", "V", None])
+def test_a_release_is_for_all_that_were_given_away_together(world: World, name: str | None) -> None:
+    grouped(world, plan(), plan("W", 52, OTHER_VIP), groups=(GroupPlan("G", ("V", "W")),))
+    world.at(world.now + DOWN_NS)
+    world.supervisor.tell(messages.HandOver(name))
+    world.turns()
+    for vrid in (51, 52):
+        world.ports[0].deliver(packet(100, vrid=vrid))
+    world.at(world.now + SECOND)
+    assert world.supervisor.states_of("G")[-1] is State.BACKUP
+    assert all(runner.machine.held for runner in world.loop.runners)
+    world.supervisor.tell(messages.Release(name))
+    world.turns()
+    assert not any(runner.machine.held for runner in world.loop.runners)
+
+
+def test_an_instance_that_two_groups_name_is_the_first_ones(world: World) -> None:
+    """``check`` refuses it; no group waits for ever for a member that it does not get."""
+    groups = (GroupPlan("G", ("V",)), GroupPlan("H", ("V", "W")))
+    grouped(world, plan(), plan("W", 52, OTHER_VIP), groups=groups)
+    world.at(world.now + DOWN_NS)
+    assert (world.supervisor.states_of("G")[-1], world.supervisor.states_of("H")[-1]) == (State.MASTER, State.MASTER)
 
 
 @pytest.mark.parametrize("end", ["leave", "closed"])

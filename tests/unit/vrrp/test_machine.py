@@ -78,6 +78,43 @@ class TestPreemptDelay:
         machine.advert(T0 + SECOND, heard(50))
         assert states(fire(machine, T0 + SECOND + DOWN)) == [State.MASTER]
 
+    def test_starts_anew_after_an_equal_one(self) -> None:
+        machine = started(preempt_delay=10 * SECOND)
+        self.hear_each_second(machine, range(1, 6), 50)
+        self.hear_each_second(machine, range(6, 7), 100)
+        self.hear_each_second(machine, range(7, 20), 50)
+        # the first lower one after it came at 7 s, the last that counted at 16 s
+        assert not states(fire(machine, T0 + 16 * SECOND + DOWN - 1))
+        assert states(fire(machine, T0 + 16 * SECOND + DOWN)) == [State.MASTER]
+
+    def test_ends_although_the_same_advert_comes_again_and_again(self) -> None:
+        machine, advert = started(preempt_delay=10 * SECOND), heard(50)
+        for second in range(1, 14):
+            fire(machine, T0 + second * SECOND)
+            machine.advert(T0 + second * SECOND, advert)
+        assert states(fire(machine, T0 + 10 * SECOND + DOWN)) == [State.MASTER]
+
+    def test_starts_anew_after_a_fault(self) -> None:
+        machine = started(preempt_delay=10 * SECOND)
+        self.hear_each_second(machine, range(1, 9), 50)
+        machine.set_faults(T0 + 8 * SECOND + MS, TestFault.DOWN)
+        machine.set_faults(T0 + 8 * SECOND + 2 * MS, frozenset())
+        self.hear_each_second(machine, range(9, 22), 50)
+        assert not states(fire(machine, T0 + 18 * SECOND + DOWN - 1))
+        assert states(fire(machine, T0 + 18 * SECOND + DOWN)) == [State.MASTER]
+
+    def test_starts_when_a_hand_over_on_request_is_released(self) -> None:
+        machine, now = mastered(preempt_delay=10 * SECOND)
+        machine.hand_over(now)
+        first = (now - T0) // SECOND + 1
+        self.hear_each_second(machine, range(first, first + 20), 50)
+        assert machine.held
+        machine.release()
+        self.hear_each_second(machine, range(first + 20, first + 33), 50)
+        last = T0 + (first + 29) * SECOND
+        assert not states(fire(machine, last + DOWN - 1))
+        assert states(fire(machine, last + DOWN)) == [State.MASTER]
+
 
 class TestStartupDelay:
     def test_the_timer_starts_after_it(self) -> None:
@@ -329,6 +366,45 @@ class TestHandOver:
         machine.advert(later + SECOND - 1, heard(90))
         assert states(fire(machine, later + 2 * SECOND)) == [State.INIT]
 
+    def zeros(self, machine: Machine, end: int) -> list[int]:
+        return [t for t, action in until(machine, end) if action == SendAdvert(0)]
+
+    def test_a_stall_in_it_puts_the_next_resignation_off(self) -> None:
+        """A successor may have taken over meanwhile; the end is where it was."""
+        machine, now = mastered()
+        machine.hand_over(now)
+        woken = now + 2600 * MS
+        assert alarms(machine.timer(woken, woken)) == [AlarmKind.LOOP_STALLED]
+        assert machine.state is State.HANDOVER
+        assert self.zeros(machine, now + 5 * SECOND - 1) == [woken + SECOND]
+        assert states(fire(machine, now + 5 * SECOND)) == [State.MASTER]
+
+    def test_an_interval_late_is_no_stall_yet(self) -> None:
+        machine, now = mastered()
+        machine.hand_over(now)
+        woken = now + 2500 * MS
+        assert machine.timer(woken, woken) == [SendAdvert(0)]
+
+    def test_a_stall_to_beyond_its_end_leaves_one_interval_to_hear_the_successor(self) -> None:
+        machine, now = mastered()
+        machine.hand_over(now)
+        woken = now + 60 * SECOND
+        actions = machine.timer(woken, woken)
+        assert (others(actions), states(actions)) == ([], [])
+        assert not others(fire(machine, woken + SECOND - 1))
+        machine.advert(woken + SECOND - 1, heard(50))
+        assert states(fire(machine, woken + 2 * SECOND)) == [State.BACKUP]
+
+    def test_a_stall_to_beyond_its_end_and_nobody_is_there(self) -> None:
+        machine, now = mastered()
+        machine.hand_over(now)
+        woken = now + 60 * SECOND
+        machine.timer(woken, woken)
+        assert not states(fire(machine, woken + SECOND - 1))
+        actions = fire(machine, woken + SECOND)
+        assert states(actions) == [State.MASTER]
+        assert SendAdvert(0) not in actions
+
     def test_only_a_master_can(self) -> None:
         machine = started()
         assert not machine.hand_over(T0 + MS)
@@ -438,11 +514,77 @@ class TestStalls:
         machine = started()
         machine.advert(T0, heard(200))
         now, turns = T0, 0
-        while machine.state is State.BACKUP:
+        while machine.state is State.BACKUP and turns < 10:
             now = machine.wake_ns + 5 * SECOND
             machine.timer(now, now)
             turns += 1
         assert turns == 3 + 1
+
+    @pytest.mark.parametrize("advert", ["the same", "another", "a resignation"])
+    def test_it_is_granted_again_after_an_advert(self, advert: str) -> None:
+        """The host is late now and then, and its master is there."""
+        machine, first = started(), heard(200)
+        machine.advert(T0, first)
+        for _advert in range(3):
+            for _stall in range(3):
+                now = machine.wake_ns + 5 * SECOND
+                assert not states(machine.timer(now, now))
+            machine.advert(now, {"the same": first, "another": heard(201), "a resignation": heard(0)}[advert])
+        now = machine.wake_ns + 5 * SECOND
+        assert not states(machine.timer(now, now))
+        assert machine.counters.loop_stalls == 10
+
+    def test_not_after_a_lower_one(self) -> None:
+        """Which is to be preempted: the timer goes on."""
+        machine = started()
+        machine.advert(T0, heard(200))
+        for _stall in range(3):
+            now = machine.wake_ns + 5 * SECOND
+            machine.timer(now, now)
+            machine.advert(now, heard(50))
+        now = machine.wake_ns + 5 * SECOND
+        assert states(machine.timer(now, now)) == [State.MASTER]
+
+    @pytest.mark.parametrize("late, stalled", [(SECOND // 2, False), (SECOND // 2 + 1, True)])
+    def test_half_an_interval_late_is_the_limit(self, late: int, stalled: bool) -> None:
+        machine = started()
+        machine.advert(T0, heard(200))
+        now = machine.wake_ns + late
+        assert bool(alarms(machine.timer(now, now))) is stalled
+        # a stalled one looks again an interval later, and is not due before a skew time after that
+        assert machine.wake_ns == now + SECOND
+
+    def test_a_grant_shortens_no_timer(self) -> None:
+        machine = started()
+        machine.advert(T0, heard(200))
+        # the first look, 1.5 s after the advert, comes 0.6 s late: 1.609 s after that would be as the timer says
+        now = T0 + 2100 * MS
+        assert alarms(machine.timer(now, now)) == [AlarmKind.LOOP_STALLED]
+        assert not states(fire(machine, now + SECOND + SKEW - 1))
+        assert states(fire(machine, now + SECOND + SKEW)) == [State.MASTER]
+        short = started(down_timer_adverts=9)
+        short.advert(T0, heard(200))
+        short.timer(now, now)
+        assert not states(fire(short, T0 + 9 * SECOND + SKEW - 1))
+        assert states(fire(short, T0 + 9 * SECOND + SKEW)) == [State.MASTER]
+
+    def test_a_priority_that_changes_first_hides_no_stall(self) -> None:
+        machine = started()
+        machine.advert(T0, heard(200))
+        fire(machine, T0 + DOWN - MS)
+        now = T0 + DOWN + 600 * MS
+        machine.set_priority(now, 101)
+        actions = machine.timer(now, now)
+        assert (states(actions), alarms(actions)) == ([], [AlarmKind.LOOP_STALLED])
+
+    def test_a_priority_that_rises_makes_nobody_late(self) -> None:
+        """The timer moves before now: it is due, which is no stall."""
+        machine = started()
+        machine.advert(T0, heard(200))
+        fire(machine, T0 + DOWN - MS)
+        machine.set_priority(T0 + DOWN - MS, 250)
+        actions = machine.timer(T0 + DOWN - MS, T0 + DOWN - MS)
+        assert (states(actions), alarms(actions)) == ([State.MASTER], [])
 
     def test_a_little_late_is_not_stalled(self) -> None:
         machine = started()

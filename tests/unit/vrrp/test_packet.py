@@ -240,6 +240,12 @@ class TestRejections:
         assert caught.value.reason is reason
         assert caught.value.source == (packet[12:16] if len(packet) >= 20 else b"")
 
+    def test_vrid_0_is_nobodys(self) -> None:
+        """Whatever VRID the receiver has (RFC 9568 section 5.2.3)."""
+        with pytest.raises(PacketError) as caught:
+            decode(encode(V3._replace(vrid=0)), SOURCE, GROUP, 255)
+        assert caught.value.reason is Reason.VRID
+
     def test_interval_0_of_version_3(self) -> None:
         """RFC 9568 section 7.1 with erratum 8301: all backups would be master at once."""
         message = bytearray(encode(V3._replace(interval_cs=1), ChecksumForm.MESSAGE))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from _lvs_agent.vrrp import machine, timers
+from _lvs_agent.vrrp import down_timer, machine, timers
 from _lvs_agent.vrrp.actions import State
 from _lvs_agent.vrrp.instance import SECOND, Instance
 from _lvs_agent.vrrp.machine import Machine
@@ -51,11 +51,11 @@ class TestEyes:
 
     def test_a_timer_too_short(self, monkeypatch: pytest.MonkeyPatch) -> None:
         right = timers.master_down
-        monkeypatch.setattr(machine, "master_down", lambda *parameters: right(*parameters) - 1000)
+        monkeypatch.setattr(down_timer, "master_down", lambda *parameters: right(*parameters) - 1000)
         assert found("took over 1000 ns early")
 
     def test_no_care_after_a_pause(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(machine, "_GRACES", 0)
+        monkeypatch.setattr(down_timer, "_GRACES", 0)
         assert found("which was there")
 
     def test_a_backup_that_follows_nobody_lower(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ class TestEyes:
         def early(self: Machine, now: int, advert: Any) -> None:
             right(self, now, advert)
             if self.yielding:
-                self._deadline -= 1000
+                self._down.due -= 1000
 
         monkeypatch.setattr(Machine, "_follow", early)
         assert found("took over 1000 ns early")

@@ -14,7 +14,7 @@ from . import holdings, messages
 from .instance import SECOND
 from .ip import text
 from .runner import Runner
-from .sync import Group
+from .sync import Outcome, settle_group_of
 from .transport import PASSING
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _PROBE_SPACING_NS = SECOND // 2
 
 
 class Effects:
-    """``perform`` and ``settle`` are the only ways in which a machine's actions take place."""
+    """``perform`` and ``groups_settled`` are the only ways in which a machine's actions take place."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -47,24 +47,21 @@ class Effects:
         for action in found:
             self._handlers[type(action)](runner, action, now)
         self._loop.schedule(runner)
-        if runner.group is not None and (settle or found):
-            self.settle(runner.group, now)
+        if settle or found:
+            self.groups_settled(settle_group_of(now, runner.machine), now)
 
-    def settle(self, group: Group, now: int) -> None:
-        """Let a sync group look at its members."""
-        former = group.state
-        found, transition = group.settle(now)
-        by_machine = {id(one.machine): one for one in self._loop.runners}
-        for machine, action in found:
-            member = by_machine[id(machine)]
-            self._handlers[type(action)](member, action, now)
-        for machine in group.members:
-            self._loop.schedule(by_machine[id(machine)])
-        if transition is not None:
-            priority = min(machine.priority for machine in group.members)
+    def groups_settled(self, outcome: Outcome, now: int) -> None:
+        """Carry out what sync groups have decided for their members."""
+        if outcome.actions:
+            by_machine = {one.machine: one for one in self._loop.runners}
+            for machine, action in outcome.actions:
+                self._handlers[type(action)](by_machine[machine], action, now)
+            for machine in {machine for machine, _action in outcome.actions}:
+                self._loop.schedule(by_machine[machine])
+        for one in outcome.transitions:
             self._loop.tell(
                 messages.Transitioned(
-                    group.name, transition.state, former, transition.cause, priority, now, time.time_ns(), group=True
+                    one.name, one.state, one.former, one.cause, one.priority, now, time.time_ns(), group=True
                 )
             )
 

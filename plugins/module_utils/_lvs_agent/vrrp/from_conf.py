@@ -45,12 +45,11 @@ def plan(configuration: Words) -> Plan:
     problems: list[Problem] = []
     names = _names(said)
     groups = [_group(one, configuration) for one in configuration["vrrp_sync_group"]]
-    grouped = {name for group in groups for name in group.members}
     instances: list[InstancePlan] = []
     for one in configuration["vrrp_instance"]:
         reading = _Instance(one, configuration, names, problems)
         try:
-            instances.append(reading.plan(in_group=str(one["name"]) in grouped))
+            instances.append(reading.plan())
         except BadValue as bad:
             problems.append(Problem(reading.where, bad.what, bad.instead))
     static = from_conf_static.plan(configuration, names, problems)
@@ -118,7 +117,7 @@ class _Instance:
         self._vrid = _whole(given, "virtual_router_id", 0)
         self.where = f"vrrp_instance[{given.get('name')}]"
 
-    def plan(self, *, in_group: bool) -> InstancePlan:
+    def plan(self) -> InstancePlan:
         """Raises BadValue."""
         given, said, family = self._given, self._said, self._family
         interface = str(given.get("interface", given.get("vrf", "")))
@@ -131,7 +130,7 @@ class _Instance:
             return more.placed(read)
 
         vips, excluded = addresses("virtual_ipaddress"), addresses("virtual_ipaddress_excluded")
-        instance = self._instance(vips, in_group)
+        instance = self._instance(vips)
         extra = str(given.get("garp_extra_if", said.get("vrrp_garp_extra_if", "0"))).split()
         return InstancePlan(
             instance=instance,
@@ -153,7 +152,7 @@ class _Instance:
             notify=_notify(given, said),
         )
 
-    def _instance(self, vips: tuple[Holding, ...], in_group: bool) -> Instance:
+    def _instance(self, vips: tuple[Holding, ...]) -> Instance:
         given, said, family = self._given, self._said, self._family
         source_word = "unicast_src_ip" if model.lines(given.get("unicast_peer")) else "mcast_src_ip"
         source = address.try_parse(given.get(source_word) or given.get("mcast_src_ip") or given.get("unicast_src_ip"))
@@ -184,7 +183,6 @@ class _Instance:
             down_timer_adverts=_whole(given, "down_timer_adverts", _whole(said, "vrrp_down_timer_adverts", 3)),
             lower_prio_no_advert=model.is_on(given.get("lower_prio_no_advert", said.get("vrrp_lower_prio_no_advert"))),
             higher_prio_send_advert=_answers_higher(given, said),
-            in_group=in_group,
             **_garp(given, said),
         )
 

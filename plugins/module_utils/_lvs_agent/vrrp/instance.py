@@ -32,7 +32,7 @@ class Instance:
 
     ``source`` is the address adverts come from; it decides the family. ``addresses`` are those of
     ``virtual_ipaddress`` in the advert's order, without the excluded ones. ``priority`` is the configured one; what
-    tracking makes of it is told to the machine. ``in_group``: a sync group has the last word before it is master.
+    tracking makes of it is told to the machine.
     ``accept_old_checksum``: an advert may have ChecksumForm.OLD_UNICAST, too.
     """
 
@@ -64,7 +64,6 @@ class Instance:
     lower_prio_no_advert: bool = False
     # keepalived's default is off; but without it the winner of a healed split may never learn that it has to announce
     higher_prio_send_advert: bool = True
-    in_group: bool = False
 
     @property
     def owner(self) -> bool:

@@ -41,7 +41,7 @@ from .runner import Runner
 from .settings import Former, Settings
 from .statics import Statics
 from .surroundings import Surroundings
-from .sync import Group
+from .sync import Groups
 from .transport import Port
 
 # The time of the last heartbeat is all a successor knows of when a killed process was master.
@@ -83,7 +83,7 @@ class Loop:
         self.announcer = Announcer(open_wire)
         self.probes = Probes(self._wire_opened, self._wire_closed)
         self.runners: list[Runner] = []
-        self.groups: list[Group] = []
+        self.groups = Groups()
         self.results: dict[Any, messages.TrackResult] = {}
         self.counters = {"unknown_vrid": 0, "malformed": 0, "stalls": 0}
         self.finished = False

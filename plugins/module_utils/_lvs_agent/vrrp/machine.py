@@ -16,6 +16,7 @@ then the timers. That the master is silent is known only when the socket was fou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from .actions import (
     Action,
@@ -33,11 +34,11 @@ from .actions import (
 from .alarms import NEVER, Alarms
 from .announcements import Announcements
 from .counters import Counters
+from .down_timer import DownTimer
 from .errors import PacketError
 from .instance import CENTISECOND, Instance
 from .ip import text
 from .packet import Advert
-from .timers import master_down, skew
 from .watch import Watch
 
 # After its successor's first advert a master serves on for as long as that one needs to add the addresses and announce
@@ -47,18 +48,23 @@ HANDOVER_LINGER_NS = 50_000_000
 _HANDOVER_LIMIT_ADVERTS = 2
 # The successor of a heard resignation is there after one skew time, which is below one interval.
 _RESIGN_AGAIN_HALVES = 3
-# An advert is missing when it is half an interval late.
-_LATE_HALVES = 3
-# A host that is always late must still become master when it is the only one left.
-_GRACES = 3
 _NOTHING: tuple[Action, ...] = ()
+
+
+class Ties(Protocol):
+    """What a sync group is to a member (:class:`.sync.Group`)."""
+
+    def fault_of(self, machine: Machine) -> str:
+        """Why the others keep this member from being master, for people; "" when they do not."""
 
 
 class Machine:
     """One instance; read its attributes, change them through the methods only.
 
     ``priority`` is the effective one. ``held``: it gave mastership away on request, and takes it back only when the
-    others are silent, or after ``release``. ``wants_master``: its timer ran out, and its sync group must decide.
+    others are silent, or after ``release``. ``group`` is set by :mod:`.sync` alone, None outside of a sync group; a
+    member does not decide by itself when its timer has run out (``wants_master``) or its hand-over has found no
+    successor (``unclaimed``), but leaves it to the group. Both are its own, and count at once when it leaves the group.
     ``yielding``: its successor was heard; it says nothing any more, listens as a backup does, and serves on a moment.
     """
 
@@ -67,29 +73,26 @@ class Machine:
         self.state = State.INIT
         self.priority = instance.priority
         self.faults: frozenset[str] = frozenset()
-        self.group_fault = ""
         self.counters = Counters()
         self.alarms = Alarms()
         self.wake_ns = NEVER
-        self.wants_master = False
+        self.group: Ties | None = None
         self.held = False
         self.master_source = b""
         self.master_priority = 0
         self.master_interval = instance.advert_int
         self._watch = Watch(self.alarms, self.counters)
-        self._down = master_down(instance, self.priority, self.master_interval)
-        self._late_after = 0
-        self._deadline = NEVER  # the Adver_Timer, Active_Down_Timer, or what limits a hand-over
-        self._missed = NEVER  # a backup looks up when an advert is half an interval late
+        self._down = DownTimer(instance, self.priority)
+        self._deadline = NEVER  # a master's Adver_Timer, or the next step of a hand-over
         self._announcements = Announcements()
         self._listen_until = 0  # the end of the start-up delay
         self._preempt_at = NEVER
-        self._graces = _GRACES  # how often one more interval may be granted after a stall
         self._calm: Advert | None = None  # the advert that only restarts the timer
         self._heard = 0
         self._sent = -1
         self._master_since = 0
-        self._give_up = NEVER
+        self._give_up = NEVER  # the end of a hand-over that nobody follows
+        self._gave_up = False
         self._stopping = False
         self._linger = NEVER  # the end of yielding
         self._why_left = ""
@@ -103,10 +106,35 @@ class Machine:
         return self._linger != NEVER
 
     @property
+    def wants_master(self) -> bool:
+        """Whether its Active_Down_Timer has run out."""
+        return self._down.expired
+
+    @property
     def follows(self) -> bool:
         """Whether it is a backup of a master that it hears, and lets be."""
         heard = self.master_source and not self._why_silent
         return self.state is State.BACKUP and bool(heard) and not self.wants_master
+
+    @property
+    def resigning(self) -> bool:
+        """Whether it is looking for a successor."""
+        return self.state is State.HANDOVER and not self.yielding
+
+    @property
+    def unclaimed(self) -> bool:
+        """Whether it has looked for a successor for long enough."""
+        return self.resigning and self._gave_up
+
+    @property
+    def standing(self) -> tuple[object, ...]:
+        """All that its sync group's decisions depend on."""
+        return self.state, self.faults, self.wants_master, self.follows, self.yielding, self.unclaimed
+
+    @property
+    def group_fault(self) -> str:
+        """Why its sync group keeps it from being master, for people."""
+        return self.group.fault_of(self) if self.group is not None else ""
 
     @property
     def _listens(self) -> bool:
@@ -140,10 +168,8 @@ class Machine:
             if advert is self._calm:
                 self.counters.advert_rcvd += 1
                 self._heard = now
-                self._graces = _GRACES
-                self._deadline = self._down + (now if now > self._listen_until else self._listen_until)
-                self._missed = now + self._late_after
-                self.wake_ns = min(self._deadline, self._missed, self.alarms.due)
+                self._down.restart(now, self._listen_until)
+                self.wake_ns = min(self._down.wake, self.alarms.due)
                 return _NOTHING
             handle = self._advert_in_backup
         elif self.state is State.MASTER:
@@ -184,13 +210,13 @@ class Machine:
     def set_priority(self, now: int, priority: int) -> Sequence[Action]:
         """Tracking made this the effective priority; a running master down timer is shifted by the skew's change."""
         self.priority = priority
-        self._shift()
+        self._shift(now)
         return self._armed([])
 
     def set_faults(self, now: int, faults: frozenset[str]) -> Sequence[Action]:
         """What makes the instance unable to be master, in words for people; empty means that it can."""
         self.faults = faults
-        return self._fitness_changed(now)
+        return self.fitness_changed(now)
 
     def hand_over(self, now: int) -> Sequence[Action]:
         """Give mastership away and stay; nothing happens unless master."""
@@ -216,7 +242,7 @@ class Machine:
         if self.state is State.HANDOVER and not at_once:
             if self.yielding:
                 self._why_left = "stop"
-                self._ignore_silence()
+                self._down.stop()
             return self._armed([])
         actions: list[Action] = []
         if self.state is State.MASTER:
@@ -238,7 +264,7 @@ class Machine:
         if instance.version == 2 or not self.master_source:
             self.master_interval = instance.advert_int
         self._watch.reset()
-        self._shift()
+        self._shift(now)
         if self.state is not State.MASTER:
             return self._armed([])
         self._deadline = now + instance.advert_int
@@ -258,10 +284,26 @@ class Machine:
 
     # ---- events of the sync group
 
-    def set_group_fault(self, now: int, cause: str) -> Sequence[Action]:
-        """Another member is in FAULT, in words for people; "" means none."""
-        self.group_fault = cause
-        return self._fitness_changed(now)
+    def fitness_changed(self, now: int) -> Sequence[Action]:
+        """A fault has come or gone, its own or another member's; nothing happens when it makes no difference."""
+        if self._unfit():
+            if self.state in (State.INIT, State.FAULT):
+                return _NOTHING
+            return self._armed(self._fail(now))
+        if self.state is not State.FAULT:
+            return _NOTHING
+        return self._armed(self._begin(now, "recovered", probe=False))
+
+    def regrouped(self, now: int) -> Sequence[Action]:
+        """``group`` is another one, or None: then what it left to the group is its own to decide."""
+        actions = self.fitness_changed(now)
+        if self.group is not None:
+            return actions
+        if self.unclaimed:
+            return self.take_back(now)
+        if self._listens and self.wants_master:
+            return self.promote(now, self.why_master(now))
+        return actions
 
     def promote(self, now: int, cause: str) -> Sequence[Action]:
         """The whole group becomes master."""
@@ -270,10 +312,23 @@ class Machine:
         return self._armed(self._become_master(now, cause))
 
     def demote(self, now: int, cause: str) -> Sequence[Action]:
-        """Another member left mastership: follow it."""
-        if self.state is not State.MASTER:
+        """Another member left mastership, or has a successor: follow it."""
+        if self.state is State.MASTER:
+            return self._armed(self._leave_master(now, cause))
+        if self.resigning and not self._stopping:
+            self.held = True
+            self._listen(now)
+            return self._armed(self._let_go(now, cause))
+        return _NOTHING
+
+    def take_back(self, now: int) -> Sequence[Action]:
+        """Nobody took over: be master again."""
+        if not self.resigning or self._stopping:
             return _NOTHING
-        return self._armed(self._leave_master(now, cause))
+        actions = self._become_master(now, "nobody took over", announce=False)
+        detail = "nobody took over: is there another director, and does it hear us?"
+        actions += self.alarms.seen(now, AlarmKind.HANDOVER_FAILED, b"", detail, self.instance.advert_int)
+        return self._armed(actions)
 
     # ---- adverts
 
@@ -283,16 +338,13 @@ class Machine:
         if advert.source != self.master_source:
             if self.master_source:
                 actions = self._watch.another_master(
-                    now, self.master_source, advert.source, self._down, self.instance.advert_int
+                    now, self.master_source, advert.source, self._down.length, self.instance.advert_int
                 )
             self.master_source = advert.source
         if advert.priority == 0:
             self.counters.pri_zero_rcvd += 1
             self.master_priority = 0
-            self._deadline = max(now, self._listen_until) + skew(
-                self.instance.version, self.priority, self.master_interval
-            )
-            self._graces = _GRACES
+            self._down.shorten(now, self._listen_until)
             self._why_silent = f"{text(advert.source)} resigned"
         elif self._accepts(now, advert.priority):
             self._follow(now, advert)
@@ -303,7 +355,7 @@ class Machine:
         else:
             self.counters.lower_prio_rcvd += 1
             self.master_priority = advert.priority
-            self._missed = now + self._late_after
+            self._down.another_heard(now)
             self._why_silent = f"priority {self.priority} is above {advert.priority} of {text(advert.source)}"
         return actions
 
@@ -326,10 +378,8 @@ class Machine:
             self.master_interval = advert.interval_cs * CENTISECOND
         self._recompute()
         self.master_source, self.master_priority = advert.source, advert.priority
-        self.wants_master, self._graces = False, _GRACES
         self._why_silent = ""
-        self._deadline = max(now, self._listen_until) + self._down
-        self._missed = now + self._late_after
+        self._down.restart(now, self._listen_until)
 
     def _advert_in_master(self, now: int, advert: Advert) -> list[Action]:
         if advert.priority == 0:
@@ -369,7 +419,7 @@ class Machine:
             self.held = not self._stopping
             self._follow(now, advert)
             if self._stopping:
-                self._ignore_silence()
+                self._down.stop()
         return []
 
     # ---- timers
@@ -387,21 +437,12 @@ class Machine:
 
         Whoever comes late was asleep, and the silence may be its own: it waits for one more advert.
         """
-        late, interval = now - self.wake_ns, self.master_interval
-        if late > interval // 2 and self._graces:
-            self._graces -= 1
-            self._missed = now + interval
-            self._deadline = max(self._deadline, now + interval + skew(self.instance.version, self.priority, interval))
+        late = now - self.wake_ns
+        if late > self._down.interval // 2 and self._down.grant(now):
             return self._stalled(now, late)
-        if now >= self._missed:
-            self._missed = now + interval
-            if self.master_source:
-                self.counters.advert_missed += 1
-        if now < self._deadline:
-            return []
-        self.wants_master = True
-        if self.instance.in_group:
-            self._deadline = self._missed = NEVER
+        if self._down.advert_is_late(now) and self.master_source:
+            self.counters.advert_missed += 1
+        if not self._down.expires(now) or self.group is not None:
             return []
         return self._become_master(now, self.why_master(now))
 
@@ -417,18 +458,19 @@ class Machine:
         late, interval = now - self._deadline, self.instance.advert_int
         if late > interval:
             # the successor may be there, and another resignation would only mislead the others
-            self._deadline = now + interval
-            self._give_up = max(self._give_up, self._deadline)
+            self._deadline, self._gave_up = now + interval, False
             return self._stalled(now, late)
         if now < self._give_up:
             self._deadline = min(now + self.instance.advert_int * _RESIGN_AGAIN_HALVES // 2, self._give_up)
             return [self._send(now, 0)]
         if self._stopping:
             return self._let_go(now, "stop, and nobody took over")
-        actions = self._become_master(now, "nobody took over", announce=False)
-        detail = "nobody took over: is there another director, and does it hear us?"
-        actions += self.alarms.seen(now, AlarmKind.HANDOVER_FAILED, b"", detail, self.instance.advert_int)
-        return actions
+        self._gave_up = True
+        if self.group is None:
+            return list(self.take_back(now))
+        # the other members' networks may be slower
+        self._deadline = now + interval
+        return []
 
     # ---- changes of state
 
@@ -439,22 +481,20 @@ class Machine:
         actions: list[Action] = [ProbeVips()] if probe else []
         if self.instance.owner:
             self._why_silent = "owner of the addresses"
-            self._deadline = max(now, self._listen_until)
-            if self._deadline == now and not self.instance.in_group:
+            self._down.end_at(max(now, self._listen_until))
+            if self._down.due == now and self.group is None:
                 return [*actions, *self._become_master(now, self._why_silent)]
         return [*actions, Transition(State.BACKUP, cause)]
 
     def _listen(self, now: int) -> None:
         """The timers of a backup that has heard nobody yet."""
-        self.wants_master, self._graces = False, _GRACES
         self.master_source, self.master_priority = b"", 0
         self.master_interval = self.instance.advert_int
         self._why_silent = ""
-        self._preempt_at = NEVER
+        self._preempt_at = self._deadline = NEVER
         self._announcements.stop()
         self._recompute()
-        self._deadline = max(now, self._listen_until) + self._down
-        self._missed = now + self._late_after
+        self._down.restart(now, self._listen_until)
 
     def _become_master(self, now: int, cause: str, *, announce: bool = True) -> list[Action]:
         """RFC 9568 sections 6.4.1 and 6.4.2: the advert, the addresses, then their announcement."""
@@ -465,12 +505,13 @@ class Machine:
         self._probe_answer = ""
         self.counters.become_master += 1
         self.state = State.MASTER
-        self.wants_master, self.held = True, False
+        self.held = False
         self._master_since = now
         self.master_source, self.master_priority = b"", 0
         self.master_interval = instance.advert_int
         self._recompute()
-        self._preempt_at = self._give_up = self._missed = self._linger = NEVER
+        self._down.stop()
+        self._linger = NEVER
         self._owes_advert = False
         self._deadline = now + instance.advert_int
         announcements = self._announcements.became_master(now, instance, at_once=announce)
@@ -499,15 +540,6 @@ class Machine:
     def _unfit(self) -> bool:
         return bool(self.faults or self.group_fault)
 
-    def _fitness_changed(self, now: int) -> Sequence[Action]:
-        if self._unfit():
-            if self.state in (State.INIT, State.FAULT):
-                return _NOTHING
-            return self._armed(self._fail(now))
-        if self.state is not State.FAULT:
-            return _NOTHING
-        return self._armed(self._begin(now, "recovered", probe=False))
-
     def _fail(self, now: int) -> list[Action]:
         actions: list[Action] = []
         if self.state is State.MASTER:
@@ -525,7 +557,7 @@ class Machine:
         """Make before break: tell the backups to take over, and serve until one is heard."""
         self.counters.release_master += 1
         self.state = State.HANDOVER
-        self.wants_master = False
+        self._gave_up = False
         self._announcements.stop()
         self._deadline = now + self.instance.advert_int * _RESIGN_AGAIN_HALVES // 2
         adverts = self.instance.down_timer_adverts + _HANDOVER_LIMIT_ADVERTS
@@ -558,39 +590,34 @@ class Machine:
         """INIT and FAULT: no timer runs, and adverts are ignored."""
         self.state = state
         self._calm = None
-        self._give_up = self._linger = NEVER
+        self._deadline = self._linger = NEVER
         self._owes_advert = False
-        self._ignore_silence()
+        self._down.stop()
         self._announcements.stop()
-
-    def _ignore_silence(self) -> None:
-        self.wants_master = False
-        self._deadline = self._missed = NEVER
 
     # ---- small parts
 
     def _armed(self, actions: list[Action]) -> list[Action]:
-        self.wake_ns = min(self._deadline, self._missed, self._linger, self._announcements.due, self.alarms.due)
+        self.wake_ns = min(self._deadline, self._down.wake, self._linger, self._announcements.due, self.alarms.due)
         return actions
 
-    def _shift(self) -> None:
+    def _shift(self, now: int) -> None:
         """Recompute the intervals; a running master down timer moves by the difference.
 
         A master that was to be preempted, and is above us now, counts as heard when it was: a priority that goes up
         and down again takes over from nobody.
         """
-        before = self._down
+        before = self._down.length
         self._recompute()
-        if not self._listens or self._deadline == NEVER:
+        if not self._listens:
             return
-        self._deadline += self._down - before
+        self._down.move(now, self._down.length - before)
         if self.master_priority >= self.priority:
-            self._deadline = max(self._deadline, self._heard + self._down)
+            self._down.heard_at(now, self._heard)
             self._why_silent = ""
 
     def _recompute(self) -> None:
-        self._down = master_down(self.instance, self.priority, self.master_interval)
-        self._late_after = self.master_interval * _LATE_HALVES // 2
+        self._down.measure(self.instance, self.priority, self.master_interval)
         self._calm = None
 
     def _send(self, now: int, priority: int) -> Action:

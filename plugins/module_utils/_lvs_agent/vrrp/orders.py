@@ -66,11 +66,16 @@ class Orders:
                 self._loop.surroundings.refresh(runner, now)
 
     def _named(self, name: str | None) -> list[Runner]:
-        """An instance, the members of a group, or all."""
+        """An instance and the members of its group, the members of a group, or all."""
         if name is None:
             return list(self._loop.runners)
-        members = [machine for group in self._loop.groups if group.name == name for machine in group.members]
-        return [one for one in self._loop.runners if one.name == name or one.machine in members]
+        together = {
+            machine
+            for group in self._loop.groups
+            if group.name == name or any(machine.instance.name == name for machine in group.members)
+            for machine in group.members
+        }
+        return [one for one in self._loop.runners if one.name == name or one.machine in together]
 
     def _stop(self, at_once: bool, now: int) -> None:
         self._loop.stopping = True

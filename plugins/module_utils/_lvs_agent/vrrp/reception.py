@@ -68,9 +68,8 @@ class Reception:
 
     def _advert(self, runner: Runner, advert: Any, now: int) -> None:
         machine = runner.machine
-        wanted = machine.wants_master
         found = machine.advert(now, advert)
-        if found or machine.wants_master is not wanted:
+        if found or machine.group is not None:
             self._loop.effects.perform(runner, found, now, settle=True)
         elif machine.wake_ns < runner.scheduled:
             self._loop.schedule(runner)

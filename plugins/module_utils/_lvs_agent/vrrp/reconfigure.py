@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from . import ah, holdings
@@ -16,7 +16,7 @@ from .actions import SendAdvert, State
 from .messages import Configure, Configured, Resume, SequencesHeard
 from .plan import GroupPlan, Identity, InstancePlan, Plan, Track
 from .runner import Runner
-from .sync import Group
+from .sync import Membership
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -30,6 +30,7 @@ class Reconfiguration:
         self._told: dict[str, list[str]] = {}
         self._after_boot = 0
         self._heard: dict[Identity, tuple[tuple[bytes, int], ...]] = {}
+        self._group_of: dict[str, str] = {}
 
     def begin(self, message: Configure, now: int) -> None:
         """Queue the steps."""
@@ -59,9 +60,7 @@ class Reconfiguration:
         begin = [one for one in plan.instances if one.identity not in running and one.identity not in alive]
         loop.possession.clear(message.leftovers, begin, now)
         loop.statics.change(plan.static, now)
-        loop.groups = []
-        for runner in loop.runners:
-            runner.group = None
+        self._group_of = self._regroup(plan, running, now)
         masters = alive.keys() | {one.plan.identity for one in loop.runners if one.machine.state is State.MASTER}
         names = {one.name for identity, one in wanted.items() if identity in masters}
         joining = {name for group in plan.groups if names.intersection(group.members) for name in group.members}
@@ -98,12 +97,29 @@ class Reconfiguration:
             for runner in [one for one in self._loop.runners if one.plan.identity == plan.identity]:
                 runner.fault = f"it cannot be run as configured: {error!r}"
                 actions = runner.machine.set_faults(now, frozenset((*runner.machine.faults, runner.fault)))
-                self._loop.effects.perform(runner, actions, now)
+                self._loop.effects.perform(runner, actions, now, settle=True)
                 if runner.machine.state is State.INIT:
                     self._loop.effects.perform(runner, runner.machine.start(now), now)
 
+    def _regroup(self, plan: Plan, running: Mapping[Identity, Runner], now: int) -> dict[str, str]:
+        """Give each instance that stays the group it has now; the group's name by the instance's, for new ones, too."""
+        by_name = {one.name: one.identity for one in plan.instances}
+        # of two groups that name an instance, the first one has it
+        group_of = {
+            name: group.name for group in reversed(plan.groups) for name in reversed(group.members) if name in by_name
+        }
+        wanted: dict[str, Membership] = {}
+        for group in plan.groups:
+            names = [name for name in dict.fromkeys(group.members) if group_of.get(name) == group.name]
+            there = [running[by_name[name]].machine for name in names if by_name[name] in running]
+            wanted[group.name] = Membership(len(names), there)
+        staying = [running[identity].machine for identity in by_name.values() if identity in running]
+        self._loop.effects.groups_settled(self._loop.groups.regroup(now, wanted, staying), now)
+        return group_of
+
     def _remove(self, runner: Runner, now: int) -> None:
         runner.gone = True
+        self._loop.effects.groups_settled(self._loop.groups.leave(now, runner.machine), now)
         if runner.sequence.news:
             self._loop.tell(SequencesHeard(runner.plan.identity, runner.sequence.heard()))
         found = [*runner.machine.shutdown(now, at_once=True), *runner.machine.alarms.end()]
@@ -154,6 +170,8 @@ class Reconfiguration:
         runner = Runner(plan, sequence, now)
         runner.group_tracks = group_tracks
         loop.runners.append(runner)
+        if runner.name in self._group_of:
+            loop.effects.groups_settled(loop.groups.join(now, self._group_of[runner.name], runner.machine), now)
         resume, doubtful = self._goes_on(runner, alive.get(plan.identity), now)
         loop.surroundings.refresh(runner, now, begun=resume or joins)
         loop.possession.prepare(runner, now)
@@ -190,14 +208,6 @@ class Reconfiguration:
 
     def _finish(self, plan: Plan, now: int) -> None:
         loop = self._loop
-        by_name = {runner.name: runner for runner in loop.runners}
-        for group_plan in plan.groups:
-            members = [by_name[name] for name in group_plan.members]
-            group = Group(group_plan.name, [member.machine for member in members])
-            for member in members:
-                member.group = group
-            loop.groups.append(group)
-            loop.effects.settle(group, now)
         loop.possession.settle(plan.disable_local_igmp, now)
         loop.tell(Configured(**{key: tuple(names) for key, names in self._told.items()}))
         loop.configured()

@@ -23,7 +23,6 @@ from .plan import InstancePlan, Track, TrackKind
 from .priority import Tracked, TrackedFile
 from .receive import Receiver
 from .repairs import Repairs
-from .sync import Group
 from .transmit import Transmitter
 from .transport import Port
 
@@ -53,7 +52,6 @@ class Runner:
     def __init__(self, plan: InstancePlan, sequence: ah.Sequence, now: int) -> None:
         self.plan = plan
         self.machine = Machine(replace(plan.instance, source=plan.instance.source or _nobody(plan)))
-        self.group: Group | None = None
         self.group_tracks: tuple[Track, ...] = ()
         self.port: Port | None = None
         self.source = b""
