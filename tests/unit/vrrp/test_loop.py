@@ -30,7 +30,7 @@ from _lvs_agent.kernel.route_messages import (
 from _lvs_agent.vrrp import ah, messages
 from _lvs_agent.vrrp.actions import State
 from _lvs_agent.vrrp.host import Host
-from _lvs_agent.vrrp.instance import SECOND, Instance
+from _lvs_agent.vrrp.instance import SECOND, Instance, Peer
 from _lvs_agent.vrrp.loop import Loop
 from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS
 from _lvs_agent.vrrp.plan import GroupPlan, Holding, InstancePlan, Plan, Track, TrackKind
@@ -120,6 +120,8 @@ class FakePort(Readable):
         self.inbox: deque[bytes] = deque()
         self.sent: list[bytes] = []
         self.error: OSError | None = None
+        self.errors: dict[bytes, OSError] = {}
+        self.sent_to: list[bytes] = []
 
     def join(self, group: bytes) -> None:
         pass
@@ -137,7 +139,10 @@ class FakePort(Readable):
     def send(self, packet: bytearray, source: bytes, destination: bytes, hop_limit: int) -> None:
         if self.error is not None:
             raise self.error
+        if destination in self.errors:
+            raise self.errors[destination]
         self.sent.append(bytes(packet))
+        self.sent_to.append(destination)
 
 
 class Supervisor(Readable):
@@ -329,6 +334,20 @@ def test_a_failing_send_is_told_once(world: World) -> None:
         world.at(world.now + SECOND)
     assert world.loop.runners[0].edge.send_errors == 3
     assert len(world.supervisor.remarks()) == 1
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EINVAL, errno.EHOSTUNREACH, errno.EMSGSIZE])
+def test_a_peer_that_cannot_be_sent_to_does_not_silence_those_behind_it(world: World, number: int) -> None:
+    first, last = bytes((10, 0, 0, 7)), bytes((10, 0, 0, 9))
+    mastered(world, plan(unicast_peers=tuple(map(Peer, (first, THEIRS, last)))))
+    world.ports[0].errors = {first: OSError(number, "no"), THEIRS: OSError(number, "no")}
+    world.ports[0].sent_to.clear()
+    for _second in range(3):
+        world.at(world.now + SECOND)
+    assert world.ports[0].sent_to == [last] * 3
+    # each once, although another peer's adverts leave between
+    told = [text.partition(" failed")[0] for text in world.supervisor.remarks()]
+    assert told == [f"sending an advert to {peer}" for peer in ("10.0.0.7", "10.0.0.2")]
 
 
 def test_lost_events_are_made_up_for_by_reading_again(world: World) -> None:

@@ -15,7 +15,6 @@ from .instance import SECOND
 from .ip import text
 from .runner import Runner
 from .sync import Group
-from .transport import PASSING
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -73,15 +72,15 @@ class Effects:
             return
         hop_limit = runner.plan.instance.unicast_ttl if runner.plan.unicast else 255
         for destination, packet in runner.transmitter.packets(action.priority):
+            peer = text(destination)
             try:
                 runner.port.send(packet, runner.source, destination, hop_limit)
             except OSError as error:
+                # whatever it is, a packet filter's EPERM or a missing route: the peers behind it may be reached
                 runner.edge.send_errors += 1
-                self._loop.failing(runner, "send", f"sending an advert to {text(destination)} failed: {error}", now)
-                if error.errno not in PASSING:
-                    break
+                self._loop.failing(runner, f"send {peer}", f"sending an advert to {peer} failed: {error}", now)
             else:
-                runner.failing.pop("send", None)
+                runner.failing.pop(f"send {peer}", None)
                 if runner.machine.state is a.State.MASTER:
                     self._loop.adverts.sent(runner.plan.identity, now)
 
