@@ -76,3 +76,15 @@ def test_more_frames_do_not_replace_those_that_wait(wires: Wires) -> None:
     announcer.add("V", arps("eth0"), 5, wires.now)
     announcer.forget("V")
     assert announcer.due == NEVER
+
+
+def test_who_announces_again_before_the_end_goes_on_where_it_was(wires: Wires) -> None:
+    announcer = Announcer(wires.open)
+    announcer.configure(10, 0, [])
+    frames = [Frame(interface, bytes((number,)), False) for interface in ("eth0", "eth1") for number in range(5)]
+    for round_ in range(4):
+        announcer.add("V", frames, 3, round_ * 30)
+        for wires.now in range(round_ * 30, round_ * 30 + 30, 10):
+            announcer.turn(wires.now)
+    for interface in ("eth0", "eth1"):
+        assert [data[0] for _at, name, data in wires.sent if name == interface] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]

@@ -350,6 +350,35 @@ def test_a_peer_that_cannot_be_sent_to_does_not_silence_those_behind_it(world: W
     assert told == [f"sending an advert to {peer}" for peer in ("10.0.0.7", "10.0.0.2")]
 
 
+def test_adverts_that_are_due_leave_between_the_packets_of_a_flood(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mastered(world, plan(), plan("W", 52, bytes((10, 0, 0, 101))))
+    handle, wake = world.loop.reception.packet, world.loop.runners[1].machine.wake_ns
+    for number in range(3000):
+        world.ports[0].inbox.append(packet(50 + number % 50))
+    world.ports[0].most = 3000
+    world.ports[0].ring()
+
+    def slow(*arguments: Any) -> None:
+        world.now += SECOND // 10_000
+        handle(*arguments)
+
+    monkeypatch.setattr(world.loop.reception, "packet", slow)
+    send = world.ports[0].send
+    sent_at: list[tuple[int, int]] = []
+
+    def seen(data: bytearray, *where: Any) -> None:
+        sent_at.append((data[21], world.now))
+        send(data, *where)
+
+    monkeypatch.setattr(world.ports[0], "send", seen)
+    world.now = wake - SECOND // 10
+    world.loop.turn()
+    assert world.now >= wake + SECOND // 5 - SECOND // 100
+    assert min(at for vrid, at in sent_at if vrid == 52) <= wake + SECOND // 200
+
+
 def test_lost_events_are_made_up_for_by_reading_again(world: World) -> None:
     mastered(world)
     del world.kernel.held[2, VIP, 24]

@@ -31,11 +31,12 @@ from .actions import (
     Transition,
 )
 from .alarms import NEVER, Alarms
-from .announcements import Announcements
+from .announcements import Announcements, pace
 from .counters import Counters
 from .errors import PacketError
 from .instance import CENTISECOND, Instance
 from .ip import text
+from .limit import Limit
 from .packet import Advert
 from .timers import master_down, skew
 from .watch import Watch
@@ -51,6 +52,8 @@ _RESIGN_AGAIN_HALVES = 3
 _LATE_HALVES = 3
 # A host that is always late must still become master when it is the only one left.
 _GRACES = 3
+# Answers in an interval to adverts that lose and to resignations: forged ones must not make us flood the network.
+_ANSWERS = 2
 _NOTHING: tuple[Action, ...] = ()
 
 
@@ -82,6 +85,8 @@ class Machine:
         self._deadline = NEVER  # the Adver_Timer, Active_Down_Timer, or what limits a hand-over
         self._missed = NEVER  # a backup looks up when an advert is half an interval late
         self._announcements = Announcements()
+        self._answers = Limit(_ANSWERS)
+        self._lower_notices = Limit()
         self._listen_until = 0  # the end of the start-up delay
         self._preempt_at = NEVER
         self._graces = _GRACES  # how often one more interval may be granted after a stall
@@ -350,7 +355,9 @@ class Machine:
         """Another master, below us: answer, and tell the network again where the VIPs are."""
         instance = self.instance
         self.counters.lower_prio_rcvd += 1
-        actions: list[Action] = [LowerPriorityHeard(advert.source)]
+        actions: list[Action] = []
+        if self._lower_notices.allows(now, pace(instance)):
+            actions.append(LowerPriorityHeard(advert.source))
         # a normal change of master has the loser's answer, when it has let go
         if now - self._master_since > max(instance.advert_int, 2 * HANDOVER_LINGER_NS):
             detail = f"{text(advert.source)} is master with priority {advert.priority}, we are with {self.priority}"
@@ -601,8 +608,8 @@ class Machine:
         return SendAdvert(priority)
 
     def _answer(self, now: int) -> list[Action]:
-        """An advert at once, but one for a whole batch of what waited in the socket."""
-        if self._sent == now:
+        """An advert at once, but one for a whole batch of what waited in the socket, and few in an interval."""
+        if self._sent == now or not self._answers.allows(now, self.instance.advert_int // _ANSWERS):
             return []
         self._deadline = now + self.instance.advert_int
         return [self._send(now, self.priority)]
