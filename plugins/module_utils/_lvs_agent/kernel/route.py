@@ -71,6 +71,11 @@ class RouteSocket:
         """All interfaces."""
         return self._netlink.dump(m.RTM_GETLINK, m.pack_link_request(), "interfaces", m.parse_link)
 
+    def link(self, ifindex: int) -> m.LinkInfo:
+        """One interface."""
+        (found,) = self._netlink.request(m.RTM_GETLINK, m.pack_link_request(ifindex), "an interface", m.parse_link)
+        return found
+
     def addresses(self) -> list[m.AddressInfo]:
         """All addresses of all interfaces, IPv4 and IPv6."""
         return self._netlink.dump(m.RTM_GETADDR, m.pack_address_request(), "addresses", m.parse_address)

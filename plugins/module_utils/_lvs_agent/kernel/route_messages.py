@@ -177,9 +177,9 @@ def family_number(packed: bytes) -> int:
 # ---- links
 
 
-def pack_link_request() -> bytes:
-    """What asks for all interfaces."""
-    return _IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+def pack_link_request(ifindex: int = 0) -> bytes:
+    """What asks for one interface, or with a dump for all."""
+    return _IFINFOMSG.pack(socket.AF_UNSPEC, 0, ifindex, 0, 0)
 
 
 def parse_link(payload: bytes) -> LinkInfo:

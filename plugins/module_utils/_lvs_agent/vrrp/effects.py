@@ -86,7 +86,10 @@ class Effects:
 
     def _probe_vips(self, runner: Runner, _action: a.ProbeVips, now: int) -> None:
         wanted = holdings.of_plan(runner.plan, self._loop.host.index)
-        asked = [(self._loop.host.links[one.ifindex].name, text(one.address)) for one in wanted.addresses]
+        # a question with the virtual MAC would have switches send here what is for the master
+        bases = {vmac.name: vmac.base for vmac in runner.plan.vmacs}
+        names = [(self._loop.host.links[one.ifindex].name, text(one.address)) for one in wanted.addresses]
+        asked = [(bases.get(name, name), address) for name, address in names]
         self._loop.probes.start(runner, asked, min(_PROBE_SPACING_NS, runner.plan.instance.advert_int), now)
 
     def _lower_priority_heard(self, runner: Runner, action: a.LowerPriorityHeard, now: int) -> None:

@@ -19,6 +19,7 @@ from .ip import PROTO_AH, PROTO_VRRP, TTL, Datagram, text
 _SO_BINDTODEVICE = 25
 _SO_RCVBUFFORCE = 33
 _SO_SNDBUFFORCE = 32
+_IPV6_FREEBIND = 78  # linux/in6.h
 _RECEIVE_BUFFER_BYTES = 1 << 20
 # Adverts to a peer that does not answer ARP wait in its neighbour entry, up to net.ipv4.neigh.*.unres_qlen_bytes
 # (208 KiB, all that a socket has by default), and count for this socket: dead peers must not use it up for the others.
@@ -102,6 +103,11 @@ class Port:
             request = _MREQ6.pack(group, self.ifindex)
             self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
         self._groups.add(group)
+
+    def borrow_source(self) -> None:
+        """Send from IPv6 addresses of another interface, too: from a virtual MAC with the base's. Raises OSError."""
+        if self.family == 6:
+            self._sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
 
     def send(self, packet: bytearray, source: bytes, destination: bytes, hop_limit: int) -> None:
         """One advert as Transmitter makes it: IPv4 with its header, IPv6 without. Raises OSError."""
