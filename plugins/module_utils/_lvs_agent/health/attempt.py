@@ -11,6 +11,8 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from ..spawn import Spawner
+from .plan import Endpoint
+from .sources import Source
 
 #: The bits of ``Attempt.events``, those of epoll(7); the last two come unasked.
 READ, WRITE, ERROR, HANGUP = 0x001, 0x004, 0x008, 0x010
@@ -40,13 +42,14 @@ class NotNow(Exception):
 class Tools:
     """What attempts share. ``look(attempt)``: to be called by one whose outcome came by another way than a call of the
     loop's, such as the end of a program; the loop then looks at it. ``leave(fd)``: to be called before an attempt that
-    goes on with another descriptor closes this one.
+    goes on with another descriptor closes this one. ``source_of(endpoint)`` is where it comes from.
     """
 
     spawner: Spawner | None
     random: Random
     look: Callable[[Attempt], None]
     leave: Callable[[int], None]
+    source_of: Callable[[Endpoint], Source]
 
 
 class Attempt(Protocol):

@@ -31,7 +31,7 @@ class HttpAttempt(Connecting):
     __slots__ = ("_answer", "_at", "_check", "_got", "_leave", "_out", "_tls")
 
     def __init__(self, check: HttpCheck, timing: Timing, tools: Tools) -> None:
-        Connecting.__init__(self, check.endpoint, timing.timeout_ns)
+        Connecting.__init__(self, check.endpoint, timing.timeout_ns, tools)
         self._check = check
         self._leave = tools.leave
         self._at = 0  # which page

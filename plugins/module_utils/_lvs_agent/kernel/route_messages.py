@@ -34,6 +34,7 @@ IFA_F_SECONDARY = 0x01
 IFA_F_NODAD = 0x02
 IFA_F_HOMEADDRESS = 0x10
 IFA_F_DADFAILED = 0x08
+IFA_F_DEPRECATED = 0x20
 IFA_F_TENTATIVE = 0x40
 IFA_F_MANAGETEMPADDR = 0x100
 IFA_F_NOPREFIXROUTE = 0x200
@@ -116,6 +117,11 @@ class AddressInfo(NamedTuple):
     def serves(self) -> bool:
         """Duplicate address detection is not at work, and did not fail."""
         return not self.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)
+
+    @property
+    def is_deprecated(self) -> bool:
+        """An IPv6 address that is no source while there is another (RFC 6724 section 5)."""
+        return bool(self.flags & IFA_F_DEPRECATED) or self.preferred_lft == 0
 
 
 class NextHop(NamedTuple):

@@ -126,6 +126,8 @@ class Host:
                 if self._route.add_address(address):
                     added.append(address)
                     self.addresses[address.key] = address
+                elif self._is_outdated(address):
+                    self._route.change_address(address)
         for route in held.routes:
             with _told(problems):
                 self._route.add_route(route)
@@ -133,6 +135,12 @@ class Host:
             with _told(problems):
                 self._route.add_rule(rule)
         return added, problems
+
+    def _is_outdated(self, address: m.AddressInfo) -> bool:
+        """An IPv6 address is there that may be a source and must not, or the other way round: of another plan."""
+        there = self.addresses.get(address.key)
+        deprecated = address.preferred_lft == 0
+        return len(address.address) == 16 and there is not None and there.is_deprecated != deprecated
 
     def release(self, held: Held, *, certain: bool) -> tuple[list[m.AddressInfo], list[str]]:
         """See that none of it is there, last things first: which addresses were, and what the kernel refused.
