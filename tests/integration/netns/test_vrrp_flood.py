@@ -11,7 +11,7 @@ from forged_adverts import INTERVAL_S, VIPS, configuration, flood
 
 from tests.integration.netns.wire import Agent
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.measured]
 
 RATE, SECONDS = 15_000, 3.0
 LATE_MS = 20

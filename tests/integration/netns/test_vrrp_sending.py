@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.netns.wire import Agent, Site, site
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.measured]
 
 INTERVAL_S = 0.01
 #: longer than a neighbour entry waits for its MAC (three requests, a second apart)
