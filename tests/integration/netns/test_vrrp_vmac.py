@@ -146,6 +146,7 @@ def address(router: Router) -> str:
 @by_engine
 def test_each_answers_for_its_own_vip_and_one_that_moves_takes_no_other_along(start: Start, engine: Engine) -> None:
     pair = start(engine, P, Q)
+    assert [pair.site.a.sysctl(name, "arp_ignore") for name in ("eth0", "vrrp.52", "vrrp.53")] == ["1", "1", "1"]
     assert [pair.ask(address(one)) for one in (P, Q)] == [[P.mac], [Q.mac]]
     assert pair.ask("10.0.0.1") == [str(pair.site.a.ip("link", "show", "dev", "eth0")[0]["address"])]
     assert [pair.lost(address(one)) for one in (P, Q)] == [0, 0]
