@@ -130,6 +130,17 @@ def test_what_was_found_is_good_until_something_changes(director: str) -> None:
     here.close()
 
 
+def test_a_check_through_the_vip_is_bound_although_another_one_of_the_server_is_not(director: str) -> None:
+    """This host may hold the VIP, and a connection to it would come from it."""
+    ip(director, "address add 10.0.0.1/24 dev eth0")
+    here = Sources(sources.events())
+    here.configure(VIPS, SERVICES)
+    assert here.of(endpoint(SERVER4, PORT)) == sources.KERNELS
+    via = here.of(endpoint("10.0.0.100", PORT, via=ipaddress.ip_address(SERVER4).packed))
+    assert via.address == ipaddress.ip_address("10.0.0.1").packed
+    here.close()
+
+
 def test_many_checks_from_one_address_do_not_use_up_its_ports(director: str) -> None:
     """The port is chosen when the server is known: bind(2) alone would have given each port of an address once."""
     ip(director, "address add 10.0.0.100/24 dev eth0", "address add 10.0.0.1/24 dev eth0")

@@ -54,7 +54,7 @@ def opened(endpoint: Endpoint, at: Source, kind: int = socket.SOCK_STREAM, proto
             # IPVS must forget the connection at once: the port may soon be that of another server's check
             made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         if bound:
-            if kind == socket.SOCK_STREAM and not endpoint.source_port:
+            if kind == socket.SOCK_STREAM and not (endpoint.source_port or endpoint.via):
                 # connect(2) chooses it: an address has ports for this many connections to each server, not to all
                 made.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             if kind == socket.SOCK_STREAM or endpoint.source_port:

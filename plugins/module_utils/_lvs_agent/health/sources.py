@@ -56,7 +56,7 @@ class Sources:
         self._addresses = addresses
         self._vips: frozenset[bytes] = frozenset()
         self._services: frozenset[bytes] = frozenset()
-        self._known: dict[tuple[bytes, int, int], Source] = {}
+        self._known: dict[tuple[bytes, int, int, bool], Source] = {}
 
     def configure(self, vips: Iterable[bytes], services: Iterable[str]) -> None:
         """VIPs of VRRP instances, packed; addresses of virtual servers, which others may have put on this host."""
@@ -98,10 +98,11 @@ class Sources:
         # through a VIP, which this host may hold: as to the real server
         target, mark = (endpoint.via, 0) if endpoint.via else (endpoint.address, endpoint.fwmark)
         scope = socket.if_nametoindex(endpoint.interface) if endpoint.interface else 0
-        key = (target, mark, scope)
+        always = bool(endpoint.via)
+        key = (target, mark, scope, always)
         known = self._known.get(key)
         if known is None:
-            known = self._found(target, endpoint.port or _DISCARD_PORT, mark, scope, always=bool(endpoint.via))
+            known = self._found(target, endpoint.port or _DISCARD_PORT, mark, scope, always=always)
             if self._events is not None:
                 self._known[key] = known
         return known
