@@ -14,6 +14,7 @@ from typing import Any
 from _lvs_agent.health.attempt import Attempt, Outcome, Tools
 from _lvs_agent.health.kinds import maker
 from _lvs_agent.health.plan import Check, Endpoint, Timing
+from _lvs_agent.health.sources import Sources
 
 SECOND = 1_000_000_000
 
@@ -30,9 +31,9 @@ def endpoint(address: str, port: int = 0, source: str = "", **more: Any) -> Endp
     return Endpoint(to.version, to.packed, port, source=ipaddress.ip_address(source).packed if source else b"", **more)
 
 
-def begin(check: Check, timeout_s: float = 5) -> Attempt:
+def begin(check: Check, timeout_s: float = 5, sources: Sources | None = None) -> Attempt:
     """An attempt that was started."""
-    tools = Tools(None, random.SystemRandom(), lambda _attempt: None, lambda _fd: None)
+    tools = Tools(None, random.SystemRandom(), lambda _attempt: None, lambda _fd: None, (sources or Sources()).of)
     attempt = maker(type(check))(check, timing(timeout_s), tools)
     attempt.start(time.monotonic_ns())
     return attempt

@@ -200,10 +200,10 @@ def test_a_file_in_its_place_is_refused(spawner: Spawner, tmp_path: Path) -> Non
 
 
 class MailServer:
-    """Enough of SMTP to take mail; ``deaf``: it accepts connections and says nothing."""
+    """Enough of SMTP to take mail, but for ``unwanted`` ones; ``deaf``: it accepts connections and says nothing."""
 
-    def __init__(self, deaf: bool = False, refuse: bytes = b"") -> None:
-        self.deaf, self.refuse = deaf, refuse
+    def __init__(self, deaf: bool = False, refuse: bytes = b"", unwanted: bytes = b"") -> None:
+        self.deaf, self.refuse, self.unwanted = deaf, refuse, unwanted
         self.mails: list[bytes] = []
         self.said: list[bytes] = []
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -232,6 +232,9 @@ class MailServer:
                 mail = b""
                 for part in iter(file.readline, b".\r\n"):
                     mail += part
+                if self.unwanted and self.unwanted in mail:
+                    file.write(b"554 5.7.1 we do not want that\r\n")
+                    continue
                 self.mails.append(mail)
             elif self.refuse and line.startswith(b"rcpt") and self.refuse in line:
                 file.write(b"550 5.1.1 nobody of that name\r\n")
@@ -333,6 +336,25 @@ def test_a_receiver_that_is_refused(spawner: Spawner, mail_server: Callable[...,
     run_until([spawner, mails], mails.idle)
     assert recorder.results[0].how.endswith("; a@example.com was refused")
     assert len(server.mails) == 1
+
+
+def test_a_mail_that_is_refused_does_not_keep_back_those_behind_it(
+    spawner: Spawner, monkeypatch: pytest.MonkeyPatch, mail_server: Callable[..., MailServer]
+) -> None:
+    monkeypatch.setattr("_lvs_agent.notify.mail._RETRY_AFTER", (SECOND // 10,) * 2)
+    server = mail_server(unwanted=b"VRRP Instance V2 ")
+    recorder = Recorder()
+    mails = MailQueue(spawner, recorder)
+    mails.configure(mail_plan(server.port))
+    for name in ("V1", "V2", "V3"):
+        mails.push(Notice(False, name, "MASTER", 1), now())
+    run_until([spawner, mails], mails.idle)
+    sent, left = recorder.results
+    assert (sent.ok, len(sent.subjects), left.ok, len(left.subjects), left.attempts) == (True, 2, False, 1, 3)
+    assert "V2" in left.subjects[0]
+    assert "554 5.7.1 we do not want that" in left.how
+    # each once
+    assert len(server.mails) == 2
 
 
 def test_everybody_is_told(spawner: Spawner, log: Path, mail_server: Callable[..., MailServer]) -> None:

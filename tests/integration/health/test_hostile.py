@@ -19,6 +19,7 @@ from _lvs_agent.health.attempt import WRITE, NotNow, Tools
 from _lvs_agent.health.http import HttpAttempt
 from _lvs_agent.health.plan import Check, Endpoint, HttpCheck, SmtpCheck, TcpCheck, Timing, TlsPlan, UrlPlan
 from _lvs_agent.health.search import Answer, Question, Search
+from _lvs_agent.health.sources import KERNELS
 
 TIMEOUT, DEADLINE = 0.5, 1.5
 SECOND = 1_000_000_000
@@ -144,7 +145,7 @@ def test_a_search_that_has_not_begun_says_nothing_about_the_server() -> None:
             search.done = None
 
     with server(says(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nup")) as port:
-        tools = Tools(None, random.Random(1), lambda _attempt: None, lambda _fd: None, Busy())
+        tools = Tools(None, random.Random(1), lambda _attempt: None, lambda _fd: None, lambda _endpoint: KERNELS, Busy())
         attempt = HttpAttempt(http(here(port), regex="up"), Timing(SECOND, SECOND, SECOND, 0, 2 * SECOND), tools)
         attempt.start(time.monotonic_ns())
         while attempt.fd >= 0:

@@ -194,7 +194,7 @@ vrrp_instance V{number} {{
 
 
 def test_ipv6_addresses_are_as_keepalived_has_them(wire: Site, start: Start, tmp_path: Path) -> None:
-    """An address of its own prefix is deprecated, or the kernel would send health checks from it."""
+    """But for VIPs with a prefix length, which only ours deprecates: the kernel would send health checks from them."""
 
     def shown_of(host: Host, number: int) -> set[tuple[str, int, str, bool, bool]]:
         (link,) = host.ip("address", "show", "dev", "eth0")
@@ -216,13 +216,31 @@ def test_ipv6_addresses_are_as_keepalived_has_them(wire: Site, start: Start, tmp
     try:
         a = start(IPV6.format(number=1))
         master(a)
+
+        def alike() -> bool:
+            differ = {one[0] for one in shown_of(wire.a, 1) ^ shown_of(wire.b, 2)}
+            return differ == {"2001:db8:N::5", "fe80::N:1"} and len(shown_of(wire.a, 1)) == 7
+
         wait_until(
-            lambda: shown_of(wire.a, 1) == shown_of(wire.b, 2) and len(shown_of(wire.a, 1)) == 7,
+            alike,
             "the same addresses",
             lambda: f"ours {sorted(shown_of(wire.a, 1))}\nkeepalived's {sorted(shown_of(wire.b, 2))}",
             10,
         )
-        assert {one[0] for one in shown_of(wire.a, 1) if one[3]} == {f"2001:db8:N::{last}" for last in (1, 3, 6)}
+        deprecated = {one[0] for one in shown_of(wire.a, 1) if one[3]}
+        assert deprecated == {"fe80::N:1", *(f"2001:db8:N::{last}" for last in (1, 3, 5, 6))}
+        # a VIP that the site prefers may be the source of the host's own packets, and no other one
+        towards = ("-6", "route", "get", "2001:db8:1::7")
+        assert wire.a.ip(*towards)[0]["prefsrc"] == "2001:db8:1::4"
+        wire.a.run("ip", "address", "change", "2001:db8:1::4/128", "dev", "eth0", "preferred_lft", "0")
+        assert wire.a.ip(*towards)[0]["prefsrc"] == "2001:db8:1::2"
+        # a reload that prefers another one, and no longer this one
+        changed = IPV6.format(number=1).replace("::4/128 preferred_lft forever", "::4/128")
+        (tmp_path / "a.conf").write_text(changed.replace("::6/64 preferred_lft 0", "::6/64 preferred_lft forever"))
+        a.tell("configure", str(tmp_path / "a.conf"))
+        a.wait_for("Configured", 2)
+        deprecated ^= {"2001:db8:N::4", "2001:db8:N::6"}
+        wait_until(lambda: {one[0] for one in shown_of(wire.a, 1) if one[3]} == deprecated, "changed", seconds=5)
         assert a.stop() == 0
     finally:
         keepalived.stop()

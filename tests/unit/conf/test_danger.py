@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from _lvs_agent.conf.read import file_problems, read_text
+from _lvs_agent.conf.read import AGENT, KEEPALIVED, file_problems, read_text
 
 GOOD = """\
 vrrp_instance VI_1 {
@@ -51,8 +51,8 @@ global_defs {
 """
 
 
-def told(text: str) -> list[str]:
-    return [str(one) for one in file_problems(read_text(text))]
+def told(text: str, engine: str = AGENT) -> list[str]:
+    return [str(one) for one in file_problems(read_text(text, engine=engine))]
 
 
 def test_the_good_file_is_good() -> None:
@@ -66,11 +66,6 @@ def test_the_good_file_is_good() -> None:
             "    priority 100\n    virtual_ipaddress {\n        192",
             "    virtual_ipaddress {\n        192",
             ":2:11: warning: vrrp_instance[VI_1].state: it has no priority, so keepalived takes 255",
-        ),
-        (
-            "2001:db8::1/128",
-            "2001:db8::1/64",
-            ":15:9: warning: vrrp_instance[VI_6].virtual_ipaddress[0]: with the prefix length 64 the kernel may send",
         ),
         ("    delay_loop 6\n", "", ":19:1: warning: virtual_server[192.0.2.100:80]: it has no delay_loop"),
         (
@@ -101,6 +96,13 @@ def test_a_danger_is_told(old: str, new: str, message: str) -> None:
     assert changed != GOOD
     found = told(changed)
     assert any(message in one for one in found), found
+
+
+def test_a_prefix_length_of_an_ipv6_vip_is_a_danger_with_keepalived_only() -> None:
+    changed = GOOD.replace("2001:db8::1/128", "2001:db8::1/64")
+    assert told(changed) == []
+    (found,) = [one for one in told(changed, KEEPALIVED) if "prefix length" in one]
+    assert ":15:9: warning: vrrp_instance[VI_6].virtual_ipaddress[0]: with the prefix length 64 the kernel may" in found
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def connected(server: Server) -> socket.socket:
     one = socket.socket(socket.AF_UNIX)
-    one.settimeout(10)
+    # blocking: it waits for room in the backlog
     one.connect(server.path)
+    one.settimeout(10)
     return one
 
 
@@ -170,16 +171,65 @@ def test_what_is_wrong_is_told_and_the_next_is_served(server: Server, said: byte
 
 
 def test_more_clients_than_there_is_room_for_wait(server: Server) -> None:
-    idle = [connected(server) for _number in range(4)]
+    busy = [connected(server) for _number in range(4)]
+    for one in busy:
+        one.sendall(pack_request("late", {}))
+    wait_until(lambda: len(server.late) == 4)
     with connected(server) as fifth:
         fifth.sendall(pack_request("status", {}))
         fifth.settimeout(0.2)
         with pytest.raises(TimeoutError):
             fifth.recv(1)
         fifth.settimeout(10)
-        for one in idle:
-            one.close()
+        server.release()
         assert line(fifth)["ok"]
+    for one in busy:
+        one.close()
+
+
+def test_who_is_idle_for_the_longest_time_makes_room(server: Server) -> None:
+    first, second, third, last = (connected(server) for _number in range(4))
+    for one in (first, second, third, last, first):
+        one.sendall(pack_request("status", {}))
+        assert line(one)["ok"]
+    with connected(server) as fifth:
+        fifth.sendall(pack_request("status", {}))
+        assert line(fifth)["ok"]
+        assert second.recv(1) == b""
+        first.sendall(pack_request("status", {}))
+        assert line(first)["ok"]
+    for one in (first, second, third, last):
+        one.close()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """With the daemon's own limits; all clients are root's."""
+    monkeypatch.setattr("_lvs_agent.control.socket._who", lambda _connection: (0, "root (process 2)"))
+    made = Server(str(tmp_path / "control.sock"))
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("number", [161, 300])
+def test_idle_connections_of_root_leave_nobody_without_an_answer(daemon: Server, number: int) -> None:
+    idle = [connected(daemon) for _number in range(number)]
+    assert client.ask(daemon.path, "status", {}, 10) == {"verb": "status"}
+    for one in idle:
+        one.close()
+
+
+def test_root_is_never_limited(daemon: Server) -> None:
+    """A user of the group may have 16 connections; root's drains and followers are as many as they are."""
+    busy = [connected(daemon) for _number in range(100)]
+    for one in busy:
+        one.sendall(pack_request("late", {}))
+    wait_until(lambda: len(daemon.late) == 100)
+    assert client.ask(daemon.path, "status", {}, 10) == {"verb": "status"}
+    daemon.release()
+    assert all(line(one)["ok"] for one in busy)
+    for one in busy:
+        one.close()
 
 
 def test_who_says_nothing_or_does_not_read_is_left(server: Server) -> None:

@@ -15,6 +15,7 @@ from one_check import endpoint, timing
 from _lvs_agent.health.attempt import Attempt, Outcome, Tools
 from _lvs_agent.health.ping import PingAttempt
 from _lvs_agent.health.plan import PingCheck, UdpCheck
+from _lvs_agent.health.sources import KERNELS
 from _lvs_agent.health.udp import judge
 from _lvs_agent.kernel import echo
 
@@ -53,7 +54,7 @@ def received(family: int, message: bytes) -> bytes:
 
 @pytest.mark.parametrize("family, address, kind", FAMILIES)
 def test_the_reply_to_a_request(family: int, address: str, kind: int) -> None:
-    tools = Tools(None, random.Random(1), look, lambda _fd: None)
+    tools = Tools(None, random.Random(1), look, lambda _fd: None, lambda _endpoint: KERNELS)
     first = PingAttempt(PingCheck(endpoint(address)), timing(), tools)
     second = PingAttempt(PingCheck(endpoint(address)), timing(), tools)
     request = first.request()
@@ -78,7 +79,7 @@ def test_the_reply_to_a_request(family: int, address: str, kind: int) -> None:
 
 
 def test_the_checksum_is_right() -> None:
-    tools = Tools(None, random.Random(2), look, lambda _fd: None)
+    tools = Tools(None, random.Random(2), look, lambda _fd: None, lambda _endpoint: KERNELS)
     request = PingAttempt(PingCheck(endpoint("192.0.2.1")), timing(), tools).request()
     # RFC 1071: over a message with its checksum the sum is 0
     assert echo.checksum(request) == 0

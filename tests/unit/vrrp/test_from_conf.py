@@ -135,9 +135,12 @@ def test_ipv6() -> None:
     assert found.instance.addresses == (packed("fe80::100"), packed("2001:db8::1"))
 
 
-def test_an_ipv6_address_alone_in_its_prefix_is_deprecated() -> None:
-    found = only(vips="fe80::1\n 2001:db8::1\n 2001:db8::2/64\n 2001:db8::3/128 preferred_lft forever")
-    assert [one.preferred_lft for one in found.vips] == [0, 0, None, None]
+def test_an_ipv6_vip_is_deprecated_unless_the_site_says_otherwise() -> None:
+    found = only(
+        vips="fe80::1\n 2001:db8::1\n 2001:db8::2/64\n 2001:db8::3/128 preferred_lft forever\n"
+        " 2001:db8::4/64 preferred_lft 60"
+    )
+    assert [one.preferred_lft for one in found.vips] == [0, 0, 0, None, 60]
     assert [one.preferred_lft for one in only(vips="10.0.0.100").vips] == [None]
 
 

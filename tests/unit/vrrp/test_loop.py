@@ -31,7 +31,7 @@ from _lvs_agent.vrrp import ah, messages
 from _lvs_agent.vrrp.actions import State
 from _lvs_agent.vrrp.errors import Reason
 from _lvs_agent.vrrp.host import Host
-from _lvs_agent.vrrp.instance import SECOND, Instance
+from _lvs_agent.vrrp.instance import SECOND, Instance, Peer
 from _lvs_agent.vrrp.loop import Loop
 from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS
 from _lvs_agent.vrrp.packet import AUTH_AH
@@ -122,6 +122,8 @@ class FakePort(Readable):
         self.inbox: deque[bytes] = deque()
         self.sent: list[bytes] = []
         self.error: OSError | None = None
+        self.errors: dict[bytes, OSError] = {}
+        self.sent_to: list[bytes] = []
 
     def join(self, group: bytes) -> None:
         pass
@@ -139,7 +141,10 @@ class FakePort(Readable):
     def send(self, packet: bytearray, source: bytes, destination: bytes, hop_limit: int) -> None:
         if self.error is not None:
             raise self.error
+        if destination in self.errors:
+            raise self.errors[destination]
         self.sent.append(bytes(packet))
+        self.sent_to.append(destination)
 
 
 class Supervisor(Readable):
@@ -338,6 +343,49 @@ def test_a_failing_send_is_told_once(world: World) -> None:
         world.at(world.now + SECOND)
     assert world.loop.runners[0].edge.send_errors == 3
     assert len(world.supervisor.remarks()) == 1
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EACCES, errno.EINVAL, errno.EHOSTUNREACH, errno.EMSGSIZE])
+def test_a_peer_that_cannot_be_sent_to_does_not_silence_those_behind_it(world: World, number: int) -> None:
+    first, last = bytes((10, 0, 0, 7)), bytes((10, 0, 0, 9))
+    mastered(world, plan(unicast_peers=tuple(map(Peer, (first, THEIRS, last)))))
+    world.ports[0].errors = {first: OSError(number, "no"), THEIRS: OSError(number, "no")}
+    world.ports[0].sent_to.clear()
+    for _second in range(3):
+        world.at(world.now + SECOND)
+    assert world.ports[0].sent_to == [last] * 3
+    # each once, although another peer's adverts leave between
+    told = [text.partition(" failed")[0] for text in world.supervisor.remarks()]
+    assert told == [f"sending an advert to {peer}" for peer in ("10.0.0.7", "10.0.0.2")]
+
+
+def test_adverts_that_are_due_leave_between_the_packets_of_a_flood(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mastered(world, plan(), plan("W", 52, bytes((10, 0, 0, 101))))
+    handle, wake = world.loop.reception.packet, world.loop.runners[1].machine.wake_ns
+    for number in range(3000):
+        world.ports[0].inbox.append(packet(50 + number % 50))
+    world.ports[0].most = 3000
+    world.ports[0].ring()
+
+    def slow(*arguments: Any) -> None:
+        world.now += SECOND // 10_000
+        handle(*arguments)
+
+    monkeypatch.setattr(world.loop.reception, "packet", slow)
+    send = world.ports[0].send
+    sent_at: list[tuple[int, int]] = []
+
+    def seen(data: bytearray, *where: Any) -> None:
+        sent_at.append((data[21], world.now))
+        send(data, *where)
+
+    monkeypatch.setattr(world.ports[0], "send", seen)
+    world.now = wake - SECOND // 10
+    world.loop.turn()
+    assert world.now >= wake + SECOND // 5 - SECOND // 100
+    assert min(at for vrid, at in sent_at if vrid == 52) <= wake + SECOND // 200
 
 
 def test_lost_events_are_made_up_for_by_reading_again(world: World) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -22,6 +23,7 @@ from _lvs_agent.vrrp.actions import (
     State,
     Transition,
 )
+from _lvs_agent.vrrp.announcements import LEAST_PACE
 from _lvs_agent.vrrp.errors import PacketError, Reason
 from _lvs_agent.vrrp.instance import SECOND, Peer
 from _lvs_agent.vrrp.machine import HANDOVER_LINGER_NS, Machine
@@ -179,7 +181,43 @@ class TestAnnouncements:
         machine, now = mastered()
         answers = [action for _n in range(5) for action in machine.advert(now + 100 * MS, heard(50))]
         assert answers.count(SendAdvert(100)) == answers.count(Announce(5)) == 1
-        assert answers.count(LowerPriorityHeard(HIGHER)) == machine.counters.lower_prio_rcvd == 5
+        assert answers.count(LowerPriorityHeard(HIGHER)) == 1
+        assert machine.counters.lower_prio_rcvd == 5
+        assert len(self.times(machine, now + 3 * SECOND)) == 0
+
+    @pytest.mark.parametrize("interval", [SECOND // 100, SECOND // 10, SECOND], ids=lambda ns: f"{ns / 1e9} s")
+    def test_a_flood_is_answered_a_few_times_in_an_interval(self, interval: int) -> None:
+        machine, now = mastered(version=3, advert_int=interval, garp_master_delay=0, garp_lower_prio_repeat=2)
+        end, flood = now + 5 * SECOND, SECOND // 1000
+        found: list[tuple[int, Action]] = []
+        for number in range(5000):
+            now += flood
+            found += until(machine, now)
+            advert = heard(50 * (number % 2), interval_cs=interval // 10**7)
+            found += [(now, one) for one in machine.advert(now, advert)]
+        intervals = 5 * SECOND // interval
+        paces = 5 * SECOND // max(interval, LEAST_PACE)
+        adverts = [at for at, one in found if isinstance(one, SendAdvert)]
+        assert 1 <= len([one for _at, one in found if isinstance(one, LowerPriorityHeard)]) <= paces + 1
+        assert paces <= len([one for _at, one in found if isinstance(one, Announce)]) <= paces + 1
+        assert intervals <= len(adverts) <= 2 * intervals + 3
+        assert max(later - sooner for sooner, later in pairwise(adverts)) <= interval
+        # what was heard last may have been from one that lets go only now
+        assert self.times(machine, end + interval + SECOND)[0][0] <= end + max(interval, LEAST_PACE)
+
+    def test_two_losers_at_once_and_one_that_resigns_are_all_answered(self) -> None:
+        machine, now = mastered()
+        sent = [SendAdvert(100) in machine.advert(now + number * MS, heard(50)) for number in (1, 2, 3)]
+        assert sent == [True, True, False]
+        assert SendAdvert(100) in machine.advert(now + SECOND, heard(0))
+
+    def test_a_lower_master_that_keeps_its_interval_is_told_of_each_time(self) -> None:
+        machine, now = mastered()
+        told = [
+            LowerPriorityHeard(HIGHER) in machine.advert(now + number * SECOND + jitter * MS, heard(50))
+            for number, jitter in enumerate((0, 9, -9, 5, -8, 0), 1)
+        ]
+        assert all(told)
 
 
 class TestPriority:

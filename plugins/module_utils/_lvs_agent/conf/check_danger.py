@@ -11,6 +11,7 @@ from . import address, model, values
 from .director import Director
 from .merge import blocks
 from .problem import WARNING, Problem
+from .reading import KEEPALIVED
 from .schema_lvs import CHECKS, REAL_SERVER
 from .validate import label
 
@@ -40,6 +41,8 @@ def _owner(director: Director, instance: t.Mapping[str, t.Any]) -> list[Problem]
 def _prefixes(director: Director, instance: t.Mapping[str, t.Any]) -> list[Problem]:
     """keepalived makes an IPv6 VIP deprecated, which keeps it from being a source address, with prefix 128 only."""
     found: list[Problem] = []
+    if director.variables.get("director_engine") != KEEPALIVED:
+        return found
     for word in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
         for number, line in enumerate(model.lines(instance.get(word))):
             host, slash, length = line[0].partition("/")

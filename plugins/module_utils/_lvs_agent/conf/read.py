@@ -38,7 +38,7 @@ class Parsed:
     """What was read.
 
     ``problems`` are those of reading, in the order of the file; ``files`` the names of all files read, in order;
-    ``sources`` their lines by name.
+    ``sources`` their lines by name; ``engine`` is who will run it.
     """
 
     configuration: Configuration
@@ -46,6 +46,7 @@ class Parsed:
     problems: list[Problem]
     files: list[str]
     sources: t.Mapping[str, Source]
+    engine: str = AGENT
 
     @property
     def is_good(self) -> bool:
@@ -85,12 +86,13 @@ def read_text(
 def read_tree(tree: Tree, engine: str = AGENT) -> Parsed:
     """As :func:`read_file`, for what the parser made of it."""
     reading = Reading(tree.statements, tree.problems, engine)
-    return Parsed(reading.configuration, reading.places, _sorted(reading.problems), list(tree.sources), tree.sources)
+    files = list(tree.sources)
+    return Parsed(reading.configuration, reading.places, _sorted(reading.problems), files, tree.sources, engine)
 
 
 def file_problems(parsed: Parsed) -> list[Problem]:
     """The problems of reading and those of the configuration as a whole, with positions, in the order of the file."""
-    director = Director("", {}, parsed.configuration)
+    director = Director("", {"director_engine": parsed.engine}, parsed.configuration)
     found: list[Problem] = []
     for check in (check_vrrp, check_lvs, check_references, check_file, check_danger, check_idle, check_limits):
         found += check.problems(director)

@@ -5,7 +5,8 @@
 
 It never disturbs the daemon: nothing waits, and the number of clients, the length of what they say, the time they
 take to say it and to read their answer, and the answers that wait to be read are bounded. Who may connect is decided by
-the socket file's owner, group and mode; one user of that group cannot keep root and the others out.
+the socket file's owner, group and mode; one user of that group cannot keep root and the others out. When there is no
+room, the client that has said nothing for the longest time makes it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _NEVER = 1 << 63
 _SECOND = 1_000_000_000
-_MOST_CLIENTS = 32
+_MOST_CLIENTS = 256
+_ACCEPTED_AT_ONCE = 32
 _BACKLOG = 128
 _MOST_OF_A_USER = 16
 _MOST_UNREAD = 2 * LONGEST_ANSWER
@@ -87,14 +89,16 @@ class ControlSocket:
         if now_ns >= self._again_ns:
             self._again_ns = _NEVER
             self._room()
-        for key, events in self._selector.select(0):
-            if key.fileobj is self._socket:
-                # some at once: who floods the socket must not keep those behind waiting
-                for _client in range(_MOST_CLIENTS):
-                    if not self._accept(now_ns):
-                        break
-            else:
+        ready = self._selector.select(0)
+        # who has said something is not the one that makes room for others
+        for key, events in ready:
+            if key.fileobj is not self._socket:
                 self._serve(key.data, events, now_ns)
+        if any(key.fileobj is self._socket for key, _events in ready):
+            # some at once: who floods the socket must not keep those behind waiting
+            for _client in range(_ACCEPTED_AT_ONCE):
+                if not self._accept(now_ns):
+                    break
         for client in [one for one in self._clients.values() if one.deadline_ns <= now_ns]:
             self._end(client)
 
@@ -122,11 +126,25 @@ class ControlSocket:
         if uid and sum(one.uid == uid for one in self._clients.values()) >= _MOST_OF_A_USER:
             connection.close()
             return True
-        client = _Client(connection, uid, who, now_ns + _IDLE_NS)
+        client = _Client(connection, uid, who, now_ns, now_ns + _IDLE_NS)
         self._clients[connection.fileno()] = client
         self._selector.register(connection, selectors.EVENT_READ, client)
+        there_is_room = self._make_room(now_ns)
         self._room()
-        return self._accepting
+        return self._accepting and there_is_room
+
+    def _make_room(self, now_ns: int) -> bool:
+        """If there is one client too many, end the one that has been idle for the longest time; whether one could be.
+
+        One that was accepted in this turn may have said something that was not read yet: it is one too many until the
+        next turn.
+        """
+        if len(self._clients) <= self._most_clients:
+            return True
+        idle = [one for one in self._clients.values() if one.idle and one.accepted_ns < now_ns]
+        if idle:
+            self._end(min(idle, key=lambda one: one.deadline_ns))
+        return bool(idle)
 
     def _wait_for_descriptors(self, error: OSError, now_ns: int) -> None:
         """The listening socket stays readable: to look at it again at once would keep the loop busy."""
@@ -137,8 +155,9 @@ class ControlSocket:
             _log.error("%s: no client is accepted: %s; once more every second", self.path, error.strerror)
 
     def _room(self) -> None:
-        """Those beyond the limit wait in the socket's backlog."""
-        accepting = len(self._clients) < self._most_clients and self._again_ns == _NEVER
+        """While all clients are busy, those beyond the limit wait in the socket's backlog."""
+        room = len(self._clients) < self._most_clients or any(one.idle for one in self._clients.values())
+        accepting = room and self._again_ns == _NEVER
         if accepting != self._accepting:
             self._accepting = accepting
             if accepting:
@@ -189,8 +208,10 @@ class ControlSocket:
                 client.deadline_ns = min(now_ns + _SLOW_NS, client.answer_ns) if client.output else now_ns + _IDLE_NS
         if client.over:
             self._end(client)
-        else:
-            self._want(client)
+            return
+        self._want(client)
+        # it may be idle now
+        self._room()
 
     def _want(self, client: _Client) -> None:
         """What to wait for. Who has a request unanswered, or an answer unread, is not read from."""
@@ -223,10 +244,11 @@ class ControlSocket:
 class _Client:
     """A connection: what it has said and not been answered, and what it has not read."""
 
-    def __init__(self, connection: socket.socket, uid: int, who: str, deadline_ns: int) -> None:
+    def __init__(self, connection: socket.socket, uid: int, who: str, accepted_ns: int, deadline_ns: int) -> None:
         self.connection = connection
         self.uid = uid
         self.who = who
+        self.accepted_ns = accepted_ns
         self.deadline_ns = deadline_ns
         self.answer_ns = _NEVER
         self.output = bytearray()
@@ -240,6 +262,11 @@ class _Client:
     def has_line(self) -> bool:
         """Whether a request waits to be answered."""
         return b"\n" in self._input
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has no request under way, and no answer to read."""
+        return not (self.waiting or self.output or self.has_line)
 
     @property
     def over(self) -> bool:

@@ -11,7 +11,9 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from ..spawn import Spawner
+from .plan import Endpoint
 from .search import Searches
+from .sources import Source
 
 #: The bits of ``Attempt.events``, those of epoll(7); the last two come unasked.
 READ, WRITE, ERROR, HANGUP = 0x001, 0x004, 0x008, 0x010
@@ -41,13 +43,15 @@ class NotNow(Exception):
 class Tools:
     """What attempts share. ``look(attempt)``: to be called by one whose outcome came by another way than a call of the
     loop's, such as the end of a program; the loop then looks at it. ``leave(fd)``: to be called before an attempt that
-    goes on with another descriptor closes this one. ``searches``: for pages and regular expressions, None for nobody.
+    goes on with another descriptor closes this one. ``source_of(endpoint)`` is where it comes from. ``searches``: for
+    pages and regular expressions, None for nobody.
     """
 
     spawner: Spawner | None
     random: Random
     look: Callable[[Attempt], None]
     leave: Callable[[int], None]
+    source_of: Callable[[Endpoint], Source]
     searches: Searches | None = None
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 
 from . import icmp, sockets
-from .attempt import ERROR, READ, Outcome
+from .attempt import ERROR, READ, Outcome, Tools
 from .plan import Endpoint
 from .tcp import seconds
 
@@ -23,13 +23,24 @@ _MOST_LEFT = 1000  # datagrams that others sent to a port before it was connecte
 class Asking:
     """An attempt by datagrams. Who inherits says what is sent and what an answer is."""
 
-    __slots__ = ("_endpoint", "_ignored", "_sock", "_timeout_ns", "deadline_ns", "events", "fd", "outcome")
+    __slots__ = (
+        "_endpoint",
+        "_ignored",
+        "_sock",
+        "_source_of",
+        "_timeout_ns",
+        "deadline_ns",
+        "events",
+        "fd",
+        "outcome",
+    )
     kind = socket.SOCK_DGRAM
     room = 65535  # bytes that are read of a datagram
     most_ignored = 100  # datagrams that are no answer
 
-    def __init__(self, endpoint: Endpoint, timeout_ns: int) -> None:
+    def __init__(self, endpoint: Endpoint, timeout_ns: int, tools: Tools) -> None:
         self._endpoint = endpoint
+        self._source_of = tools.source_of
         self._timeout_ns = timeout_ns
         self._sock: socket.socket | None = None
         self._ignored = 0
@@ -41,7 +52,8 @@ class Asking:
     def start(self, now_ns: int) -> None:
         """Send it. Raises OSError when this host has nothing left to do it with."""
         try:
-            sock = self._sock = sockets.opened(self._endpoint, self.kind, self.protocol())
+            at = self._source_of(self._endpoint)
+            sock = self._sock = sockets.opened(self._endpoint, at, self.kind, self.protocol())
             icmp.listen(sock)
             self.prepare(sock)
             sock.connect(sockets.target(self._endpoint))

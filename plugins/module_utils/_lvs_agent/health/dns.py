@@ -86,7 +86,7 @@ class DnsAttempt(Asking):
     room = _HEADER.size + _LONGEST_NAME + _QUESTION.size
 
     def __init__(self, check: DnsCheck, timing: Timing, tools: Tools) -> None:
-        Asking.__init__(self, check.endpoint, timing.timeout_ns)
+        Asking.__init__(self, check.endpoint, timing.timeout_ns, tools)
         self._check = check
         self._ident = tools.random.getrandbits(16)
         self._asked = b""

@@ -33,7 +33,7 @@ class HttpAttempt(Connecting):
     __slots__ = ("_answer", "_at", "_check", "_got", "_out", "_search", "_tls", "_tools")
 
     def __init__(self, check: HttpCheck, timing: Timing, tools: Tools) -> None:
-        Connecting.__init__(self, check.endpoint, timing.timeout_ns)
+        Connecting.__init__(self, check.endpoint, timing.timeout_ns, tools)
         self._check = check
         self._tools = tools
         self._search: Search | None = None

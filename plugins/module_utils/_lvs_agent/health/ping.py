@@ -42,7 +42,7 @@ class PingAttempt(Asking):
     room = _LONGEST_IP_HEADER + _HEADER + _TOKEN + 1
 
     def __init__(self, check: PingCheck, timing: Timing, tools: Tools) -> None:
-        Asking.__init__(self, check.endpoint, timing.timeout_ns)
+        Asking.__init__(self, check.endpoint, timing.timeout_ns, tools)
         self._family = socket.AF_INET if check.endpoint.family == 4 else socket.AF_INET6
         number = tools.random.getrandbits
         self._request = echo.pack_echo(self._family, number(16), number(16), number(8 * _TOKEN).to_bytes(_TOKEN, "big"))

@@ -25,6 +25,7 @@ from .attempt import Attempt, NotNow, Outcome, Tools
 from .plan import Check, CheckId, CheckPlan, FileCheck
 from .search import Searches
 from .sockets import is_ours
+from .sources import Sources
 from .verdict import Verdict, begun
 
 _log = logging.getLogger(__name__)
@@ -100,16 +101,23 @@ class Scheduler:
         self,
         changed: Changed,
         spawner: Spawner | None = None,
+        *,
         random: Random | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         searches: Searches | None = None,
+        sources: Sources | None = None,
     ) -> None:
-        """``changed`` is told the first result of a check, and each that changes its state or its weight."""
+        """``changed`` is told the first result of a check, and each that changes its state or its weight.
+
+        ``sources`` is asked where checks come from, and is a source of the surrounding loop itself.
+        """
         self.postponed = 0  # runs that had to wait for descriptors or programs
         self._changed = changed
         self._random = random or Random()
         self._clock = clock
-        self._tools = Tools(spawner, self._random, self._look_again, self._leave, searches)
+        self._tools = Tools(
+            spawner, self._random, self._look_again, self._leave, (sources or Sources()).of, searches
+        )
         self._epoll = select.epoll()
         self._states: dict[CheckId, _State] = {}
         self._known: dict[CheckId, Result] = {}

@@ -20,7 +20,7 @@ class SmtpAttempt(Connecting):
     __slots__ = ("_connected", "_dialogue")
 
     def __init__(self, check: SmtpCheck, timing: Timing, tools: Tools) -> None:
-        Connecting.__init__(self, check.endpoint, timing.timeout_ns)
+        Connecting.__init__(self, check.endpoint, timing.timeout_ns, tools)
         self._connected = False
         self._dialogue = Dialogue(check.helo_name)
 

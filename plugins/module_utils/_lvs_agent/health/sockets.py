@@ -13,12 +13,13 @@ from functools import lru_cache
 from typing import Union
 
 from .plan import Endpoint
+from .sources import Source
 
 Address = Union[tuple[str, int], tuple[str, int, int, int]]
 
 _MARK = struct.Struct("=I")
 _RESET = struct.pack("ii", 1, 0)  # struct linger
-_DISCARD_PORT = 9  # nothing is sent
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h, for IPv6 too
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 # what happened, in words that somebody who looks after servers uses
 _WORDS = {
@@ -37,10 +38,14 @@ _WORDS = {
 _OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC))
 
 
-def opened(endpoint: Endpoint, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
-    """A non-blocking socket, bound and marked as ``endpoint`` says, not connected. Raises OSError."""
+def opened(endpoint: Endpoint, at: Source, kind: int = socket.SOCK_STREAM, protocol: int = 0) -> socket.socket:
+    """A non-blocking socket, bound and marked as ``endpoint`` says, not connected. Raises OSError.
+
+    ``at`` is where it comes from unless ``endpoint`` says.
+    """
     made = socket.socket(_FAMILY[endpoint.family], kind | socket.SOCK_NONBLOCK, protocol)
-    if not (endpoint.fwmark or endpoint.source or endpoint.source_port):
+    bound = bool(endpoint.source or endpoint.source_port or at.address)
+    if not (endpoint.fwmark or bound):
         return made
     try:
         if endpoint.fwmark:
@@ -48,11 +53,14 @@ def opened(endpoint: Endpoint, kind: int = socket.SOCK_STREAM, protocol: int = 0
         if endpoint.via and kind == socket.SOCK_STREAM:
             # IPVS must forget the connection at once: the port may soon be that of another server's check
             made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        if endpoint.source or endpoint.source_port or endpoint.via:
+        if bound:
+            if kind == socket.SOCK_STREAM and not (endpoint.source_port or endpoint.via):
+                # connect(2) chooses it: an address has ports for this many connections to each server, not to all
+                made.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             if kind == socket.SOCK_STREAM or endpoint.source_port:
                 # a connection of the run before may be in TIME-WAIT; several checks may send datagrams from one port
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind(source(endpoint))
+            made.bind(source(endpoint, at))
     except BaseException:
         made.close()
         raise
@@ -64,19 +72,15 @@ def target(endpoint: Endpoint) -> Address:
     return _address(endpoint.family, endpoint.address, endpoint.port, endpoint.interface)
 
 
-def source(endpoint: Endpoint) -> Address:
+def source(endpoint: Endpoint, at: Source) -> Address:
     """For bind(2); likewise."""
-    any_address = bytes(4 if endpoint.family == 4 else 16)
-    at = endpoint.source or (_towards(endpoint) if endpoint.via else any_address)
-    return _address(endpoint.family, at, endpoint.source_port, endpoint.source_interface)
-
-
-def _towards(endpoint: Endpoint) -> bytes:
-    """This host's address for packets to the real server. Raises OSError without a route."""
-    family = _FAMILY[endpoint.family]
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect(_address(endpoint.family, endpoint.via, _DISCARD_PORT, ""))
-        return socket.inet_pton(family, probe.getsockname()[0])
+    if endpoint.source or not at.address:
+        any_address = bytes(4 if endpoint.family == 4 else 16)
+        own = endpoint.source or any_address
+        return _address(endpoint.family, own, endpoint.source_port, endpoint.source_interface)
+    if endpoint.family == 4:
+        return text(at.address), endpoint.source_port
+    return text(at.address), endpoint.source_port, 0, at.ifindex
 
 
 def _address(family: int, packed: bytes, port: int, interface: str) -> Address:

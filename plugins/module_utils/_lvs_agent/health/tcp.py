@@ -23,10 +23,11 @@ _IN_PROGRESS = errno.EINPROGRESS
 class Connecting:
     """The first step of every attempt over TCP. Who inherits says in ``connected`` how it goes on."""
 
-    __slots__ = ("_endpoint", "_sock", "_timeout_ns", "deadline_ns", "events", "fd", "outcome")
+    __slots__ = ("_endpoint", "_sock", "_source_of", "_timeout_ns", "deadline_ns", "events", "fd", "outcome")
 
-    def __init__(self, endpoint: Endpoint, timeout_ns: int) -> None:
+    def __init__(self, endpoint: Endpoint, timeout_ns: int, tools: Tools) -> None:
         self._endpoint = endpoint
+        self._source_of = tools.source_of
         self._timeout_ns = timeout_ns
         self._sock: socket.socket | None = None
         self.fd = -1
@@ -38,7 +39,7 @@ class Connecting:
         """Begin to connect. Raises OSError when this host has nothing left to do it with."""
         endpoint = self._endpoint
         try:
-            made = self._sock = sockets.opened(endpoint)
+            made = self._sock = sockets.opened(endpoint, self._source_of(endpoint))
             error = made.connect_ex(sockets.target(endpoint))
         except OSError as failed:
             if sockets.is_ours(failed):
@@ -87,7 +88,7 @@ class TcpAttempt(Connecting):
     __slots__ = ()
 
     def __init__(self, check: TcpCheck, timing: Timing, tools: Tools) -> None:
-        Connecting.__init__(self, check.endpoint, timing.timeout_ns)
+        Connecting.__init__(self, check.endpoint, timing.timeout_ns, tools)
 
 
 def seconds(duration_ns: int) -> str:

@@ -37,7 +37,7 @@ class UdpAttempt(Asking):
     __slots__ = ("_check", "_payload", "room")
 
     def __init__(self, check: UdpCheck, timing: Timing, tools: Tools) -> None:
-        Asking.__init__(self, check.endpoint, timing.timeout_ns)
+        Asking.__init__(self, check.endpoint, timing.timeout_ns, tools)
         self._check = check
         self.room = check.max_reply + 1
         self._payload = check.payload or tools.random.getrandbits(8 * _RANDOM_BYTES).to_bytes(_RANDOM_BYTES, "big")

@@ -23,6 +23,7 @@ from .netlink import (
     NLM_F_APPEND,
     NLM_F_CREATE,
     NLM_F_EXCL,
+    NLM_F_REPLACE,
     MalformedMessage,
     NetlinkError,
     NetlinkSocket,
@@ -71,6 +72,11 @@ class RouteSocket:
         """All interfaces."""
         return self._netlink.dump(m.RTM_GETLINK, m.pack_link_request(), "interfaces", m.parse_link)
 
+    def link(self, ifindex: int) -> m.LinkInfo:
+        """One interface."""
+        (found,) = self._netlink.request(m.RTM_GETLINK, m.pack_link_request(ifindex), "an interface", m.parse_link)
+        return found
+
     def addresses(self) -> list[m.AddressInfo]:
         """All addresses of all interfaces, IPv4 and IPv6."""
         return self._netlink.dump(m.RTM_GETADDR, m.pack_address_request(), "addresses", m.parse_address)
@@ -78,6 +84,10 @@ class RouteSocket:
     def add_address(self, address: m.AddressInfo) -> bool:
         """Add it."""
         return self._change(m.RTM_NEWADDR, m.pack_address(address), _text("adding", address), _ADDED, _MAKE)
+
+    def change_address(self, address: m.AddressInfo) -> bool:
+        """Give one that is there other flags and another lifetime."""
+        return self._change(m.RTM_NEWADDR, m.pack_address(address), _text("changing", address), _DELETED, NLM_F_REPLACE)
 
     def delete_address(self, address: m.AddressInfo) -> bool:
         """Delete it and no other."""

@@ -34,6 +34,7 @@ IFA_F_SECONDARY = 0x01
 IFA_F_NODAD = 0x02
 IFA_F_HOMEADDRESS = 0x10
 IFA_F_DADFAILED = 0x08
+IFA_F_DEPRECATED = 0x20
 IFA_F_TENTATIVE = 0x40
 IFA_F_MANAGETEMPADDR = 0x100
 IFA_F_NOPREFIXROUTE = 0x200
@@ -117,6 +118,11 @@ class AddressInfo(NamedTuple):
         """Duplicate address detection is not at work, and did not fail."""
         return not self.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)
 
+    @property
+    def is_deprecated(self) -> bool:
+        """An IPv6 address that is no source while there is another (RFC 6724 section 5)."""
+        return bool(self.flags & IFA_F_DEPRECATED) or self.preferred_lft == 0
+
 
 class NextHop(NamedTuple):
     """One way of a route; ifindex 0 leaves the interface to the kernel."""
@@ -177,9 +183,9 @@ def family_number(packed: bytes) -> int:
 # ---- links
 
 
-def pack_link_request() -> bytes:
-    """What asks for all interfaces."""
-    return _IFINFOMSG.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+def pack_link_request(ifindex: int = 0) -> bytes:
+    """What asks for one interface, or with a dump for all."""
+    return _IFINFOMSG.pack(socket.AF_UNSPEC, 0, ifindex, 0, 0)
 
 
 def parse_link(payload: bytes) -> LinkInfo:

@@ -27,6 +27,7 @@ _ATTEMPTS = 3
 _RETRY_AFTER = (10 * SECOND, 60 * SECOND)
 _MASTER = "=> VRRP Instance is now owning VRRP VIPs <="
 _NO_MASTER = "=> VRRP Instance is no longer owning VRRP VIPs <="
+_UNSENT = "unsent "  # as send_mail writes it, whose smtplib is not for this process
 _START = "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_module(sys.argv[2], run_name='__main__')"
 
 
@@ -162,7 +163,18 @@ class MailQueue:
             self._done(True, end.output.strip() or "sent")
             return
         lines = end.output.strip().splitlines()
+        self._forget_sent(lines)
         self._failed(lines[-1][:300] if lines and not end.timed_out else f"the sender {end}", end.ended_ns)
+
+    def _forget_sent(self, lines: list[str]) -> None:
+        """Those that the server took are not sent again with the others."""
+        if not lines or not lines[0].startswith(_UNSENT):
+            return
+        left = {int(number) for number in lines[0].split()[1:]}
+        sent = [mail.subject for number, mail in enumerate(self._sending) if number not in left]
+        if sent:
+            self._sending = tuple(mail for number, mail in enumerate(self._sending) if number in left)
+            self._record(MailResult(tuple(sent), True, "sent", self._attempts))
 
     def _failed(self, how: str, now_ns: int) -> None:
         if self._attempts < _ATTEMPTS:

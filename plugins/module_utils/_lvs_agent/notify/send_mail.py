@@ -4,7 +4,8 @@
 """A program of its own: sends the mails of an order on its standard input, and says how that went.
 
 The order is JSON: the fields of :class:`.mail.MailPlan`, and ``mails`` with ``subject`` and ``text``. Plain SMTP as in
-keepalived: a relay on this machine or in its network. Exit status 0 when every mail was taken for somebody.
+keepalived: a relay on this machine or in its network. Exit status 0 when every mail was taken for somebody; otherwise
+the first line of its output is ``unsent`` and the numbers of those that were not, from 0, and the last line says why.
 """
 
 from __future__ import annotations
@@ -22,13 +23,23 @@ def main() -> int:
     order = json.load(sys.stdin)
     server = f"{order['server']} port {order['port']}"
     refused: dict[str, Any] = {}
+    unsent = dict.fromkeys(range(len(order["mails"])), "")
+    why = ""
     try:
         with smtplib.SMTP(order["server"], order["port"], order["helo"], timeout=order["timeout_s"]) as smtp:
-            for mail in order["mails"]:
-                message = _message(order, mail)
-                refused.update(smtp.send_message(message, order["sender"], order["receivers"]))
+            for number, mail in enumerate(order["mails"]):
+                # one that the server does not want says nothing about those behind it
+                try:
+                    refused.update(smtp.send_message(_message(order, mail), order["sender"], order["receivers"]))
+                except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, ValueError) as error:
+                    unsent[number] = f"{mail['subject']!r}: {_told(error)}"
+                else:
+                    del unsent[number]
     except (OSError, smtplib.SMTPException, ValueError) as error:
-        sys.stdout.write(f"mail server {server}: {_told(error)}\n")
+        why = _told(error)
+    if unsent:
+        why = "; ".join(filter(None, (*unsent.values(), why)))
+        sys.stdout.write(f"unsent {' '.join(map(str, unsent))}\nmail server {server}: {why}\n")
         return 1
     sys.stdout.write(f"sent by {server}" + "".join(f"; {who} was refused" for who in refused) + "\n")
     return 0

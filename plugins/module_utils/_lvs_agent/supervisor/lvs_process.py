@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..control.protocol import Refused
-from ..health import results
+from ..health import results, sources
 from ..health.attempt import Outcome
 from ..health.plan import CheckId
 from ..health.scheduler import Scheduler
@@ -82,7 +82,10 @@ class LvsProcess:
         self._scheduled = Scheduled()
         self._loop = Loop(clock)
         self._searches = LvsSearches(self._loop, clock)
-        self.scheduler = Scheduler(self._checked, self._spawner, clock=clock, searches=self._searches)
+        self._sources = sources.Sources(sources.events())
+        self.scheduler = Scheduler(
+            self._checked, self._spawner, clock=clock, searches=self._searches, sources=self._sources
+        )
         self._writer = Writer(connect, files.record, self._repaired, files.owned())
         self._sync = sync_daemon.SyncDaemons()
         self._line = Line(channel, self._told, self._alone)
@@ -104,8 +107,9 @@ class LvsProcess:
         self._finished = False
         self.resolver = lvs_names.Resolver(self._loop, self._resolved, clock)
         self._serving: dict[Key, str] = {}
-        for source in (self._line, self._spawner, self.scheduler, self._operator, self, self._writer, self.resolver):
+        for source in (self._line, self._spawner, self._sources, self.scheduler, self._operator, self, self._writer):
             self._loop.add(source)
+        self._loop.add(self.resolver)
 
     def run(self) -> None:
         """Until told to end, or the supervisor is gone."""
@@ -115,6 +119,7 @@ class LvsProcess:
         self.resolver.close()
         self.scheduler.close()
         self._searches.close()
+        self._sources.close()
         self._spawner.close()
         self._writer.close()
         self._line.finish()
@@ -208,6 +213,8 @@ class LvsProcess:
         self._checks = {
             (one.name, server.name): server.checks for one in settings.plan.virtual_servers for server in one.servers
         }
+        services = (service.key.addr for one in settings.plan.virtual_servers for service in one.services)
+        self._sources.configure(settings.vips, services)
         self.scheduler.configure(settings.checks, now_ns)
         told = self.decisions.configure(settings.plan, self._health())
         if settings.plan.probes or self._reply_path.borrowed:

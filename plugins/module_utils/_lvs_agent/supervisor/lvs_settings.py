@@ -31,12 +31,16 @@ _QUICK = 1
 
 @dataclass(frozen=True)
 class LvsSettings:
-    """The table that is wanted, what is checked, the ``umask`` of MISC_CHECK's programs, and how the process runs."""
+    """The table that is wanted, what is checked, the ``umask`` of MISC_CHECK's programs, and how the process runs.
+
+    ``vips`` are those of all VRRP instances, packed: no check comes from one.
+    """
 
     plan: LvsPlan
     checks: tuple[CheckPlan, ...]
     umask: int
     scheduling: Scheduling = field(default_factory=Scheduling)
+    vips: frozenset[bytes] = frozenset()
 
 
 def pack(settings: LvsSettings) -> bytes:

@@ -145,7 +145,7 @@ def _settings(configuration: dict[str, Any]) -> tuple[Settings, list[str]]:
     said = configuration["global_defs"]
     startup, shutdown = (_host_script(said, word, commands, problems) for word in ("startup_script", "shutdown_script"))
     umask = _umask(said.get("umask"))
-    lvs, more = _lvs(configuration, commands, umask)
+    lvs, more = _lvs(configuration, commands, umask, plan)
     problems += more
     settings = Settings(
         plan,
@@ -162,7 +162,9 @@ def _settings(configuration: dict[str, Any]) -> tuple[Settings, list[str]]:
     return settings, problems
 
 
-def _lvs(configuration: dict[str, Any], commands: Commands, umask: int) -> tuple[bytes, list[str]]:
+def _lvs(
+    configuration: dict[str, Any], commands: Commands, umask: int, vrrp: Plan
+) -> tuple[bytes, list[str]]:
     """What the LVS process is to do, b"" for nothing, and which of its programs it cannot run."""
     from ..health import from_conf as health_conf
     from ..health.plan import MiscCheck
@@ -179,7 +181,8 @@ def _lvs(configuration: dict[str, Any], commands: Commands, umask: int) -> tuple
     if plan == LvsPlan():
         return b"", problems
     how = scheduling.from_conf(configuration["global_defs"])
-    return lvs_settings.pack(lvs_settings.LvsSettings(plan, checks, umask, how)), problems
+    vips = frozenset(one.address for instance in vrrp.instances for one in (*instance.vips, *instance.excluded))
+    return lvs_settings.pack(lvs_settings.LvsSettings(plan, checks, umask, how, vips)), problems
 
 
 def _host_script(said: dict[str, Any], word: str, commands: Commands, problems: list[str]) -> HostScript | None:

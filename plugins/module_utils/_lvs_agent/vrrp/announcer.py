@@ -63,18 +63,33 @@ class Announcer:
             self._lanes.update(dict.fromkeys(group.interfaces, lane))
 
     def add(self, owner: object, frames: Iterable[Frame], repeat: int, now: int) -> None:
-        """Send all of them once, then a second time, and so on; what the owner had queued before is replaced."""
+        """Send all of them once, then a second time, and so on; what the owner had queued before is replaced.
+
+        Each queue begins where it was: who has this done again and again before the last frame's turn must not have
+        the first ones announced only.
+        """
+        by_queue: dict[str, list[Frame]] = {}
+        for frame in frames:
+            by_queue.setdefault(self._queue_of(frame), []).append(frame)
+        for queue, mine in by_queue.items():
+            waiting = next((frame for one, frame in self._queues.get(queue, ()) if one is owner), None)
+            if waiting in mine:
+                start = mine.index(waiting)
+                by_queue[queue] = mine[start:] + mine[:start]
         self.forget(owner)
-        self.add_more(owner, list(frames) * repeat, now)
+        for mine in by_queue.values():
+            self.add_more(owner, mine * repeat, now)
 
     def add_more(self, owner: object, frames: Iterable[Frame], now: int) -> None:
         """Send these, too."""
         for frame in frames:
-            queue = self._lanes.get(frame.interface, self._other).name or frame.interface
-            self._queues.setdefault(queue, deque()).append((owner, frame))
+            self._queues.setdefault(self._queue_of(frame), deque()).append((owner, frame))
         for queue in self._queues:
             self._next.setdefault(queue, now)
         self._rearm()
+
+    def _queue_of(self, frame: Frame) -> str:
+        return self._lanes.get(frame.interface, self._other).name or frame.interface
 
     def forget(self, owner: object) -> None:
         """It is no longer master: do not announce what it does not have."""

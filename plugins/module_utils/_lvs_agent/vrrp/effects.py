@@ -15,7 +15,6 @@ from .instance import SECOND
 from .ip import text
 from .runner import Runner
 from .sync import Outcome, settle_group_of
-from .transport import PASSING
 
 if TYPE_CHECKING:
     from .loop import Loop
@@ -70,21 +69,24 @@ class Effects:
             return
         hop_limit = runner.plan.instance.unicast_ttl if runner.plan.unicast else 255
         for destination, packet in runner.transmitter.packets(action.priority):
+            peer = text(destination)
             try:
                 runner.port.send(packet, runner.source, destination, hop_limit)
             except OSError as error:
+                # whatever it is, a packet filter's EPERM or a missing route: the peers behind it may be reached
                 runner.edge.send_errors += 1
-                self._loop.failing(runner, "send", f"sending an advert to {text(destination)} failed: {error}", now)
-                if error.errno not in PASSING:
-                    break
+                self._loop.failing(runner, f"send {peer}", f"sending an advert to {peer} failed: {error}", now)
             else:
-                runner.failing.pop("send", None)
+                runner.failing.pop(f"send {peer}", None)
                 if runner.machine.state is a.State.MASTER:
                     self._loop.adverts.sent(runner.plan.identity, now)
 
     def _probe_vips(self, runner: Runner, _action: a.ProbeVips, now: int) -> None:
         wanted = holdings.of_plan(runner.plan, self._loop.host.index)
-        asked = [(self._loop.host.links[one.ifindex].name, text(one.address)) for one in wanted.addresses]
+        # a question with the virtual MAC would have switches send here what is for the master
+        bases = {vmac.name: vmac.base for vmac in runner.plan.vmacs}
+        names = [(self._loop.host.links[one.ifindex].name, text(one.address)) for one in wanted.addresses]
+        asked = [(bases.get(name, name), address) for name, address in names]
         self._loop.probes.start(runner, asked, min(_PROBE_SPACING_NS, runner.plan.instance.advert_int), now)
 
     def _lower_priority_heard(self, runner: Runner, action: a.LowerPriorityHeard, now: int) -> None:

@@ -23,16 +23,18 @@ _FLAGS = {
 }
 
 
-def holding(words: list[str], interface: str, *, vmac: bool) -> Holding:
+def holding(words: list[str], interface: str, *, vmac: bool, vip: bool = True) -> Holding:
     """One line; ``interface`` is the instance's, on whose virtual MAC interface it goes when there is one.
 
-    Without a prefix length the address is a whole host's, as in keepalived. Raises BadValue.
+    Without a prefix length the address is a whole host's, as in keepalived. ``vip``: not a static address of the
+    host's. Raises BadValue.
     """
     at, prefixlen = address.interface(words[0])
     found: dict[str, Any] = {"on_vmac": vmac}
-    if at.version == 6 and prefixlen == at.max_prefixlen:
-        # deprecated, as keepalived has it: the longest prefix would make it the source of this host's own packets
-        # (RFC 6724 section 5, rules 3 and 8), of health checks first of all
+    if at.version == 6 and (vip or prefixlen == at.max_prefixlen):
+        # Deprecated, or this host's own packets, health checks first of all, would come from it (RFC 6724 section 5,
+        # rules 3 and 8). keepalived has it for the longest prefix only: with another one a director that becomes
+        # master checks real servers of DR from an address that they hold.
         found["preferred_lft"] = 0
     rest = words[1:]
     while rest:

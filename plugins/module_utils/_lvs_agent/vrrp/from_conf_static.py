@@ -53,7 +53,7 @@ def plan(configuration: Words, names: Names, problems: list[Problem]) -> StaticP
 def _address(words: list[str], interface: str) -> Holding:
     if "use_vmac" in words:
         raise BadValue("lvs-agent does not support use_vmac in static_ipaddress", "remove it: it is of an instance")
-    return from_conf_addresses.holding(words, interface, vmac=False)
+    return from_conf_addresses.holding(words, interface, vmac=False, vip=False)
 
 
 def _without_group(words: list[str], groups: Mapping[str, tuple[str, ...]]) -> tuple[list[str], str]:

@@ -14,6 +14,7 @@ from ..kernel.errors import KernelError
 from ..kernel.interfaces import require_interface
 from ..kernel.route import Event, Overrun, RouteEvents, RouteSocket
 from . import buildable
+from .ah import hmac_md5
 from .holdings import Held
 from .ip import text
 from .plan import Vmac
@@ -22,9 +23,15 @@ from .settings import Need, Settings
 # Of a burst of events; the rest waits for the next turn of the loop.
 _MOST_DATAGRAMS = 256
 _LINK_LOCAL = b"\xfe\x80"
+_LINK_LOCAL_PREFIX = _LINK_LOCAL + bytes(6)
 _LINK_LOCAL_LENGTH = 64
 _LINK = 253  # RT_SCOPE_LINK
-_ON_BASE = {"arp_ignore": "1", "arp_announce": "2"}
+# Each interface answers ARP for what it has itself, and asks with such an address as the sender: anything else tells
+# neighbours another virtual router's MAC, which moves with that one (ip-sysctl.rst, arp_ignore, arp_announce).
+_ARP = {"arp_ignore": "1", "arp_announce": "2"}
+_ON_VMAC = {"accept_local": "1", "rp_filter": "0", **_ARP}
+# Its MAC is the same on all routers, and so would be the addresses that the kernel makes of it.
+_ON_VMAC_IPV6 = {"addr_gen_mode": "1", "accept_ra": "0"}
 
 
 class Host:
@@ -120,6 +127,8 @@ class Host:
                 if self._route.add_address(address):
                     added.append(address)
                     self.addresses[address.key] = address
+                elif self._is_outdated(address):
+                    self._route.change_address(address)
         for route in held.routes:
             with _told(problems):
                 self._route.add_route(route)
@@ -127,6 +136,12 @@ class Host:
             with _told(problems):
                 self._route.add_rule(rule)
         return added, problems
+
+    def _is_outdated(self, address: m.AddressInfo) -> bool:
+        """An IPv6 address is there that may be a source and must not, or the other way round: of another plan."""
+        there = self.addresses.get(address.key)
+        deprecated = address.preferred_lft == 0
+        return len(address.address) == 16 and there is not None and there.is_deprecated != deprecated
 
     def release(self, held: Held, *, certain: bool) -> tuple[list[m.AddressInfo], list[str]]:
         """See that none of it is there, last things first: which addresses were, and what the kernel refused.
@@ -165,29 +180,33 @@ class Host:
         return going, problems
 
     def make_vmac(self, vmac: Vmac) -> list[str]:
-        """See that the virtual MAC interface is there and up; what was refused, in words. The view follows later.
+        """See that the virtual MAC interface is there and up; what was refused, in words.
 
-        The base interface must neither answer ARP for what is on the virtual one, nor ask with it as the sender: both
-        would tell the base's MAC.
+        Once in this process's life: who sets it down later has a reason.
         """
         problems: list[str] = []
         base = self.link(vmac.base)
         made = vmac.name in self.index
         if base is None or (made and self.settings.has(vmac.name)):
             return problems
-        with _told(problems):
-            least = [Need(sysctl.conf_key(base.name, name), value, True) for name, value in _ON_BASE.items()]
-            self.settings.need(vmac.name, *least)
-        if made:
-            return problems
-        with _told(problems):
-            self._route.add_macvlan(vmac.name, base.ifindex, vmac.mac)
+        on_base = [Need(sysctl.conf_key(base.name, name), value, True) for name, value in _ARP.items()]
+        problems += self.need(vmac.name, on_base)
+        if not made:
+            with _told(problems):
+                self._route.add_macvlan(vmac.name, base.ifindex, vmac.mac)
+        for name, value in _ON_VMAC_IPV6.items():
+            # there may be no IPv6
             with contextlib.suppress(KernelError):
-                # its MAC is the same on all routers, and so would be the address made of it; there may be no IPv6
-                sysctl.write(sysctl.conf_key(vmac.name, "addr_gen_mode", "ipv6"), "1")
-            for name, value in (("accept_local", "1"), ("rp_filter", "0")):
+                sysctl.write(sysctl.conf_key(vmac.name, name, "ipv6"), value)
+        for name, value in _ON_VMAC.items():
+            with _told(problems):
                 sysctl.write(sysctl.conf_key(vmac.name, name), value)
-            self._route.set_up(require_interface(vmac.name))
+        with _told(problems):
+            ifindex = require_interface(vmac.name)
+            self._route.set_up(ifindex)
+            # its instance is not at fault until the kernel's event is read
+            self.links[ifindex] = self._route.link(ifindex)
+            self.index[vmac.name] = ifindex
         return problems
 
     def delete_vmac(self, vmac: Vmac) -> list[str]:
@@ -202,14 +221,26 @@ class Host:
                 self._route.delete_link(self.index[name])
         return problems
 
-    def give_source(self, vmac: Vmac, source: bytes) -> list[str]:
-        """Let IPv6 adverts of a virtual MAC have the base interface's address: see that it is there, too."""
+    def give_link_local(self, vmac: Vmac, source: bytes) -> list[str]:
+        """See that a virtual MAC interface has a link-local address, as neighbour discovery and MLD need.
+
+        One of its own, made of the base interface's ``source`` and its name: with the base's it would answer for that
+        one, and tell the virtual MAC, which moves.
+        """
         problems: list[str] = []
-        one = m.AddressInfo(self.index[vmac.name], source, _LINK_LOCAL_LENGTH, scope=_LINK, flags=m.IFA_F_NODAD)
+        ifindex = self.index[vmac.name]
+        address = _LINK_LOCAL_PREFIX + hmac_md5(source, vmac.name.encode())[:8]
+        one = m.AddressInfo(ifindex, address, _LINK_LOCAL_LENGTH, scope=_LINK, flags=m.IFA_F_NODAD)
         if one.key not in self.addresses:
             with _told(problems):
                 self._route.add_address(one)
                 self.addresses[one.key] = one
+        former = m.AddressInfo(ifindex, source, _LINK_LOCAL_LENGTH)
+        if former.key in self.addresses:
+            # of an lvs-agent that is older than this
+            with _told(problems):
+                self._route.delete_address(former)
+                del self.addresses[former.key]
         return problems
 
     def need(self, owner: str, needs: Collection[Need]) -> list[str]:

@@ -32,12 +32,13 @@ from .actions import (
     Transition,
 )
 from .alarms import NEVER, Alarms
-from .announcements import Announcements
+from .announcements import Announcements, pace
 from .counters import Counters
 from .down_timer import DownTimer
 from .errors import PacketError
 from .instance import CENTISECOND, Instance
 from .ip import text
+from .limit import Limit
 from .packet import Advert
 from .watch import Watch
 
@@ -48,6 +49,8 @@ HANDOVER_LINGER_NS = 50_000_000
 _HANDOVER_LIMIT_ADVERTS = 2
 # The successor of a heard resignation is there after one skew time, which is below one interval.
 _RESIGN_AGAIN_HALVES = 3
+# Answers in an interval to adverts that lose and to resignations: forged ones must not make us flood the network.
+_ANSWERS = 2
 _NOTHING: tuple[Action, ...] = ()
 
 
@@ -85,6 +88,8 @@ class Machine:
         self._down = DownTimer(instance, self.priority)
         self._deadline = NEVER  # a master's Adver_Timer, or the next step of a hand-over
         self._announcements = Announcements()
+        self._answers = Limit(_ANSWERS)
+        self._lower_notices = Limit()
         self._listen_until = 0  # the end of the start-up delay
         self._preempt_at = NEVER
         self._calm: Advert | None = None  # the advert that only restarts the timer
@@ -400,7 +405,9 @@ class Machine:
         """Another master, below us: answer, and tell the network again where the VIPs are."""
         instance = self.instance
         self.counters.lower_prio_rcvd += 1
-        actions: list[Action] = [LowerPriorityHeard(advert.source)]
+        actions: list[Action] = []
+        if self._lower_notices.allows(now, pace(instance)):
+            actions.append(LowerPriorityHeard(advert.source))
         # a normal change of master has the loser's answer, when it has let go
         if now - self._master_since > max(instance.advert_int, 2 * HANDOVER_LINGER_NS):
             detail = f"{text(advert.source)} is master with priority {advert.priority}, we are with {self.priority}"
@@ -628,8 +635,8 @@ class Machine:
         return SendAdvert(priority)
 
     def _answer(self, now: int) -> list[Action]:
-        """An advert at once, but one for a whole batch of what waited in the socket."""
-        if self._sent == now:
+        """An advert at once, but one for a whole batch of what waited in the socket, and few in an interval."""
+        if self._sent == now or not self._answers.allows(now, self.instance.advert_int // _ANSWERS):
             return []
         self._deadline = now + self.instance.advert_int
         return [self._send(now, self.priority)]

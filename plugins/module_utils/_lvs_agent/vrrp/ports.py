@@ -77,6 +77,8 @@ class Ports:
         try:
             if not instance.unicast_peers:
                 listening.port.join(instance.multicast_group)
+            if plan.wire != plan.interface:
+                listening.port.borrow_source()
         except OSError:
             self._close_idle()
             raise

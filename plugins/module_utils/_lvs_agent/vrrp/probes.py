@@ -8,6 +8,7 @@ It tells an operator that another host holds a VIP without sending adverts; it n
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -124,10 +125,9 @@ class Probes:
     def _send(self, key: tuple[str, int], frames: list[bytes]) -> None:
         wire = self._wires.get(key)
         for frame in frames if wire is not None else ():
-            try:
+            # asked again in a moment; the addresses behind this one have nothing to do with it
+            with contextlib.suppress(KernelError):
                 wire.send(frame)  # type: ignore[union-attr]
-            except KernelError:
-                return
 
     def _close_idle(self) -> None:
         used = {key for probe in self._probes.values() for key in probe.frames}

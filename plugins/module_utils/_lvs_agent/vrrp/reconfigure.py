@@ -147,9 +147,8 @@ class Reconfiguration:
             if (signed, wire) != (runner.signed, plan.wire):
                 loop.ports.detach(runner)
             if runner.serving:
-                former = runner.held or holdings.Held()
-                runner.held = holdings.of_plan(plan, loop.host.index)
-                loop.possession.let_go(runner, holdings.no_longer(former, runner.held), now)
+                # here, as the machine sees no change of excluded addresses, routes, or what an address is like
+                loop.possession.take(runner, now)
             for vmac in vmacs:
                 if vmac not in plan.vmacs:
                     loop.possession.kernel_refused(runner, loop.host.delete_vmac(vmac), now)

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..kernel import route_messages as m
+from ..kernel.ndisc import solicited_node
 from ..kernel.netlink import NetlinkError
 from . import actions as a
 from . import messages
 from .debounce import Debounce
+from .holdings import interface_of
 from .ip import text
-from .plan import LinkDelay
+from .plan import InstancePlan, LinkDelay
 from .priority import Effective, effective
 from .runner import Runner
 
@@ -123,7 +126,8 @@ class Surroundings:
             vips = {one.address for one in (*plan.vips, *plan.excluded)}
             source = self._loop.host.first_address(plan.interface, plan.family, vips)
         if source and link is not None and plan.vmac is not None and plan.family == 6 and plan.wire == plan.vmac.name:
-            self._loop.possession.kernel_refused(runner, self._loop.host.give_source(plan.vmac, source), now)
+            self._loop.possession.kernel_refused(runner, self._loop.host.give_link_local(plan.vmac, source), now)
+            self._stay_in_groups(runner)
         mtu = link.mtu if link is not None else runner.mtu
         if source == runner.source and mtu == runner.mtu:
             return
@@ -146,6 +150,17 @@ class Surroundings:
         what = f"no room in an advert of MTU {runner.mtu} for {len(rest)} VIPs, they are as excluded ones: "
         self._loop.failing(runner, "room", what + ", ".join(map(text, rest)), now)
 
+    def _stay_in_groups(self, runner: Runner) -> None:
+        """Be in the VIPs' solicited-node groups, as master or not.
+
+        The kernel would leave them with the VIPs, and its MLD report comes from the virtual MAC: switches would send
+        here what is for the new master until that one's next advert.
+        """
+        for one in (*runner.plan.vips, *runner.plan.excluded):
+            if runner.port is not None and one.on_vmac and len(one.address) == 16:
+                with contextlib.suppress(OSError):
+                    runner.port.join(solicited_node(text(one.address)))
+
     def _own_faults(self, runner: Runner) -> set[str]:
         plan = runner.plan
         faults: set[str] = {runner.fault} if runner.fault else set()
@@ -154,6 +169,7 @@ class Surroundings:
             return {f"there is no interface {plan.interface}"}
         if plan.track_primary and not self.running(plan.interface):
             faults.add(f"interface {plan.interface} is down")
+        faults.update(self._vmac_faults(plan))
         if runner.port is None:
             faults.add(f"there is no socket for adverts on {plan.wire}")
         if not runner.source:
@@ -164,3 +180,13 @@ class Surroundings:
         if plan.no_peer_fault:
             faults.add("there is no unicast_peer")
         return faults | self._loop.statics.faults(runner.name)
+
+    def _vmac_faults(self, plan: InstancePlan) -> Iterator[str]:
+        """Which of its virtual MAC interfaces somebody has set down; a carrier is their base interfaces' matter."""
+        for vmac in plan.vmacs:
+            link = self._loop.host.link(vmac.name)
+            if link is None or link.flags & m.IFF_UP:
+                continue
+            holdings_there = [one for one in (*plan.vips, *plan.excluded) if interface_of(plan, one) == vmac.name]
+            if (vmac is plan.vmac and plan.track_primary) or any(one.tracked for one in holdings_there):
+                yield f"virtual MAC interface {vmac.name} is down"

@@ -10,7 +10,6 @@ seen. It is opened with the interface's index: an interface that was made anew n
 from __future__ import annotations
 
 import contextlib
-import errno
 import socket
 import struct
 
@@ -19,7 +18,12 @@ from .ip import PROTO_AH, PROTO_VRRP, TTL, Datagram, text
 
 _SO_BINDTODEVICE = 25
 _SO_RCVBUFFORCE = 33
+_SO_SNDBUFFORCE = 32
+_IPV6_FREEBIND = 78  # linux/in6.h
 _RECEIVE_BUFFER_BYTES = 1 << 20
+# Adverts to a peer that does not answer ARP wait in its neighbour entry, up to net.ipv4.neigh.*.unres_qlen_bytes
+# (208 KiB, all that a socket has by default), and count for this socket: dead peers must not use it up for the others.
+_SEND_BUFFER_BYTES = 8 << 20
 # the least of the receive buffer that a packet takes, by far (skb->truesize)
 _PACKET_COST_BYTES = 512
 _READ_SIZE = 4096
@@ -54,6 +58,7 @@ class Port:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
             with contextlib.suppress(PermissionError):
                 self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+                self._sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER_BYTES)
             if family == 4:
                 self._prepare_ipv4()
             else:
@@ -99,6 +104,11 @@ class Port:
             self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
         self._groups.add(group)
 
+    def borrow_source(self) -> None:
+        """Send from IPv6 addresses of another interface, too: from a virtual MAC with the base's. Raises OSError."""
+        if self.family == 6:
+            self._sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+
     def send(self, packet: bytearray, source: bytes, destination: bytes, hop_limit: int) -> None:
         """One advert as Transmitter makes it: IPv4 with its header, IPv6 without. Raises OSError."""
         if self.family == 4:
@@ -139,7 +149,3 @@ class Port:
 def protocol_of(signed: bool) -> int:
     """The IP protocol of adverts with or without an authentication header."""
     return PROTO_AH if signed else PROTO_VRRP
-
-
-#: Errors of a send that pass by themselves: the link is down or its queue is full. The next advert comes soon.
-PASSING = (errno.ENETDOWN, errno.ENOBUFS, errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)

@@ -15,6 +15,7 @@ from .counters import Counters
 from .errors import PacketError, Reason
 from .instance import CENTISECOND, OWNER, Instance
 from .ip import text
+from .limit import Limit
 from .packet import Advert
 
 _KIND_OF_REASON = {
@@ -27,6 +28,9 @@ _KIND_OF_REASON = {
 }
 # a normal change of master has two of these, when the loser answers the winner's first advert
 _RETURNS_OF_TWO_MASTERS = 3
+# Adverts looked at in an interval when they differ from the last good one: a flood of forged ones, each with 255
+# addresses to compare, must not delay what other instances have to send.
+_LOOKS = 16
 
 
 class Watch:
@@ -39,14 +43,15 @@ class Watch:
         self._other_master = b""
         self._changed_ns = 0
         self._returns = 0
+        self._looks = Limit(_LOOKS)
 
     def reset(self) -> None:
         """Look at the next advert again: the parameters have changed."""
         self.fine = None
 
     def content(self, now: int, instance: Instance, advert: Advert) -> list[Action]:
-        """Alarms over addresses, interval and source."""
-        if advert is self.fine:
+        """Alarms over addresses, interval and source; in a flood of adverts some are looked at."""
+        if advert is self.fine or not self._looks.allows(now, instance.advert_int // _LOOKS):
             return []
         actions = self._addresses(now, instance, advert)
         interval, source = instance.advert_int, advert.source
@@ -100,7 +105,7 @@ class Watch:
         errors = self._counters.errors
         errors[error.reason] = errors.get(error.reason, 0) + 1
         kind = _KIND_OF_REASON.get(error.reason)
-        if kind is None:
+        if kind is None or not self._looks.allows(now, instance.advert_int // _LOOKS):
             return []
         detail = f"dropped an advert from {text(error.source)}: {error}"
         return self._alarms.seen(now, kind, error.source, detail, instance.advert_int)
