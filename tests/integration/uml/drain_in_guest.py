@@ -200,6 +200,7 @@ def steps(text: str) -> dict[str, Any]:
     try:
         world.daemon.start()
         world.daemon.wait_ready()
+        wait_until(lambda: world.daemon.say("status")["instances"][0]["state"] == "MASTER", 30, "MASTER")
         return {step.__name__: step(world) for step in STEPS}
     except RuntimeError as error:
         raise RuntimeError(f"{error}\n{world.daemon.log.read_text()}") from error
