@@ -44,11 +44,18 @@ options:
       - The VRRP instance or sync group, with O(state=handed_over) and O(state=released); all when not given.
     type: str
   wait:
-    description: With O(state=drained), wait until the server has no active connection.
+    description:
+      - With O(state=drained), wait until the server has no active connection, no UDP flow, and no persistence template
+        that leads clients to it.
+      - UDP flows are over after 300 s of silence, see C(ipvsadm --set). Templates lead nobody there with
+        C(net.ipv4.vs.expire_quiescent_template) = 1, which lvs-agent sets where a virtual server is persistent.
     type: bool
     default: false
   wait_timeout:
-    description: The most seconds to wait. When connections are left then, the task fails; the server stays drained.
+    description:
+      - The most seconds to wait. When some of that is left then, the task fails; the server stays drained.
+      - What is left moves to the other servers when this one is stopped, as a drained server that is down leaves the
+        table.
     type: int
     default: 300
   force:
@@ -69,7 +76,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Take a web server out on both directors, and wait for its last connection
+- name: Take a web server out on both directors, and wait for its last client
   linuxha.lvs.director_control:
     state: drained
     server: 192.168.1.129:80
@@ -95,10 +102,36 @@ servers:
   elements: dict
   sample: [{"service": "TCP 192.168.1.100:80", "server": "192.168.1.129:80", "drained": false}]
 connections:
-  description: Active connections that are left on them.
+  description: Active connections and UDP flows that are left on them.
   returned: when a server was drained
   type: int
   sample: 0
+left:
+  description: All that is left on them.
+  returned: when a server was drained
+  type: dict
+  contains:
+    active:
+      description: Established connections.
+      type: int
+      returned: success
+    inactive:
+      description: Connections of TCP and SCTP that begin or end. They are not waited for.
+      type: int
+      returned: success
+    udp:
+      description: UDP flows; with a firewall mark and too many connections to list, all inactive entries.
+      type: int
+      returned: success
+    templates:
+      description: Persistence templates that lead clients there.
+      type: int
+      returned: success
+    ended:
+      description: Persistence templates that lead nobody there any more. They are not waited for.
+      type: int
+      returned: success
+  sample: {"active": 0, "inactive": 2, "udp": 0, "templates": 0, "ended": 1}
 instances:
   description: The VRRP instances meant, as they were.
   returned: with O(state=handed_over) and O(state=released)
@@ -214,7 +247,7 @@ def balance(module: AnsibleModule, daemon: Daemon) -> dict[str, Any]:
         force=params["force"] or not others,
         timeout_seconds=wait,
     )
-    result.update(connections=answer["connections"], said=answer["said"])
+    result.update({name: answer[name] for name in ("connections", "left", "said")})
     if wait and not answer["done"]:
         module.fail_json(msg=f"{params['server']} is drained, but {answer['said']}", **result)
     return result

@@ -110,8 +110,10 @@ options:
     default: present
   wait:
     description:
-      - With O(state=drained), wait until the servers have no active connection.
-      - Those of UDP are never active for the kernel, so there is nothing to wait for.
+      - With O(state=drained), wait until the servers have no active connection, no UDP flow, and no persistence
+        template that leads clients to them.
+      - UDP flows are over after 300 s of silence, see C(ipvsadm --set). Templates lead nobody there when
+        C(net.ipv4.vs.expire_quiescent_template) is 1, see M(linuxha.lvs.sysctl_arp).
     type: bool
     default: false
   drain_timeout:
@@ -199,12 +201,37 @@ servers:
       type: int
       returned: success
     persist_conn:
-      description: Clients that persistence still leads to this server.
+      description: Persistence templates of this server, whether they still lead clients to it or not.
       type: int
       returned: success
+    left:
+      description: The same, by what it means for a drain.
+      type: dict
+      returned: success
+      contains:
+        active:
+          description: Established connections. They are waited for.
+          type: int
+          returned: success
+        inactive:
+          description: Connections of TCP and SCTP that begin or end.
+          type: int
+          returned: success
+        udp:
+          description: UDP flows. They are waited for.
+          type: int
+          returned: success
+        templates:
+          description: Persistence templates that lead clients to this server. They are waited for.
+          type: int
+          returned: success
+        ended:
+          description: Persistence templates that lead nobody to this server any more.
+          type: int
+          returned: success
   sample:
     - {"address": "198.51.100.3", "port": 80, "weight_before": 2, "active_conn": 0, "inactive_conn": 4,
-       "persist_conn": 0}
+       "persist_conn": 0, "left": {"active": 0, "inactive": 4, "udp": 0, "templates": 0, "ended": 0}}
 """
 
 import time
@@ -215,9 +242,10 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_module as shared
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_options as options
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_conn, ipvsadm, netns
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvsadm, netns, sysctl
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs import drained, templates
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.reconcile import changes
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.table import VirtualService, from_entries
 
@@ -225,12 +253,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.ipvs import Ipvs
+    from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.drained import Left
     from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.table import Table
 
     Servers = Mapping[types.DestinationKey, types.Destination]
 
-# With persistence, a server of weight 0 gets the new connections of the clients it has unless this is 1.
-QUIESCENT = ("net", "ipv4", "vs", "expire_quiescent_template")
 # Of a list in a message.
 SHOWN = 10
 
@@ -330,19 +357,39 @@ def listing(words: Iterable[str]) -> str:
     return ", ".join(words[:SHOWN]) + more
 
 
+def left_on(
+    task: Task,
+    entries: Iterable[types.DestinationEntry],
+    udp_flows: Callable[[], Mapping[tuple[str, int], int]],
+    *,
+    templates_end: bool,
+) -> dict[types.DestinationKey, Left]:
+    """What is left on each of the named servers; nothing on one that is gone."""
+    found = dict.fromkeys(task.names, drained.NOTHING)
+    flows: Mapping[tuple[str, int], int] | None = None
+    for entry in entries:
+        server = entry.destination
+        if server.key not in found:
+            continue
+        tally = drained.tally(task.key, entry)
+        if tally.marked and flows is None:
+            flows = udp_flows()
+        marked = drained.flows_to(flows, server.addr, server.port)
+        found[server.key] = drained.left(tally, templates_end=templates_end, marked_udp=marked)
+    return found
+
+
 def wait_until_idle(
-    look: Callable[[], Iterable[types.DestinationEntry]],
-    names: Iterable[types.DestinationKey],
+    look: Callable[[], Iterable[Left]],
     timeout_s: float,
     interval_s: float,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Look until none of the servers has an active connection; one that is gone has none. Whether that was in time."""
-    concerned = set(names)
+    """Look until nothing is left on the servers that is waited for. Whether that was in time."""
     deadline = clock() + timeout_s
-    while any(entry.active_conns for entry in look() if entry.destination.key in concerned):
+    while any(one.waited_for for one in look()):
         left = deadline - clock()
         if left <= 0:
             return False
@@ -351,9 +398,9 @@ def wait_until_idle(
 
 
 def connections(
-    before: Servers, entries: Iterable[types.DestinationEntry], names: Iterable[types.DestinationKey]
+    before: Servers, entries: Iterable[types.DestinationEntry], left: Mapping[types.DestinationKey, Left]
 ) -> list[dict[str, Any]]:
-    """The result's list of drained servers."""
+    """The result's list of drained servers, those that ``left`` has."""
     now = {entry.destination.key: entry for entry in entries}
     return [
         {
@@ -363,8 +410,9 @@ def connections(
             "active_conn": now[name].active_conns if name in now else 0,
             "inactive_conn": now[name].inact_conns if name in now else 0,
             "persist_conn": now[name].persist_conns if name in now else 0,
+            "left": drained.to_json(one),
         }
-        for name in names
+        for name, one in left.items()
     ]
 
 
@@ -373,9 +421,10 @@ def warn_of_persistence(module: AnsibleModule, service: types.Service, wanted: I
     if not service.flags & types.SVC_F_PERSISTENT or all(server.weight for server in wanted):
         return
     with netns.inside(module.params["netns"]):
-        if sysctl.read(QUIESCENT) == "0":
+        if not templates.end_when_drained():
+            name = ".".join(templates.EXPIRE_QUIESCENT_TEMPLATE)
             module.warn(
-                f"{service.key} is persistent and {'.'.join(QUIESCENT)} is 0: clients that have a server of weight 0 "
+                f"{service.key} is persistent and {name} is 0: clients that have a server of weight 0 "
                 f"come back to it, each time for {service.timeout} s more; set it to 1 to send them elsewhere"
             )
 
@@ -404,18 +453,26 @@ def warn_of_other_ports(module: AnsibleModule, task: Task, have: Servers) -> Non
 def drain(module: AnsibleModule, ipvs: Ipvs, task: Task, have: Servers) -> dict[str, Any]:
     """Wait if that is asked for; what the result has to say of it."""
     params = module.params
+
+    def look(entries: Iterable[types.DestinationEntry]) -> dict[types.DestinationKey, Left]:
+        with netns.inside(params["netns"]):
+            templates_end = templates.end_when_drained()
+        return left_on(task, entries, lambda: ipvs_conn.udp_flows(params["netns"]), templates_end=templates_end)
+
     idle = True
     if params["wait"] and not module.check_mode:
         idle = wait_until_idle(
-            lambda: ipvs.destinations(task.key), task.names, params["drain_timeout"], params["drain_interval"]
+            lambda: look(ipvs.destinations(task.key)).values(), params["drain_timeout"], params["drain_interval"]
         )
-    servers = connections(have, ipvs.destinations(task.key), task.names)
+    entries = ipvs.destinations(task.key)
+    found = look(entries)
+    servers = connections(have, entries, found)
     if idle:
         return {"servers": servers}
-    left = listing(f"{ipvsadm.place(one['address'], one['port'])} {one['active_conn']}" for one in servers)
+    left = listing(f"{place(name)} {drained.listing(one) or 'nothing'}" for name, one in found.items())
     message = (
         f"not drained in {params['drain_timeout']:g} s, and the weight stays 0; "
-        f"active connections left on the real servers of {task.key}: {left}"
+        f"left on the real servers of {task.key}: {left}"
     )
     return {"servers": servers, "msg": message}
 
@@ -435,8 +492,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             for name in task.names:
                 after.pop(name, None)
         else:
-            drained = params["state"] == "drained"
-            wanted = drained_servers(task, have) if drained else wanted_servers(params, task, have)
+            drains = params["state"] == "drained"
+            wanted = drained_servers(task, have) if drains else wanted_servers(params, task, have)
             after.update({server.key: server for server in wanted})
         to_do = changes({task.key: virtual}, {task.key: VirtualService(virtual.service, after)})
         shared.carry_out(module, ipvs, table, to_do, [task.key])

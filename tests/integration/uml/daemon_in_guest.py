@@ -1,6 +1,6 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs in a guest: PYTHON daemon_in_guest.py FIRST.conf SECOND.conf; what lvs-agent and the kernel say, as JSON.
+"""Runs in a guest: PYTHON daemon_in_guest.py FIRST.conf SECOND.conf DRAINS.conf; what agent and kernel say, as JSON.
 
 A client, a director and the real servers behind it are a network namespace each.
 """
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import drain_in_guest  # type: ignore[import-not-found] # both beside this file, in the guest
 import run_steps  # type: ignore[import-not-found] # beside this file, in the guest
 from guest_daemon import Daemon, Servers, ip, ipvsadm, run, saved, wait_until
 
@@ -45,7 +46,7 @@ def links() -> None:
 class World:
     """The daemon on its director, and what is asked of both."""
 
-    def __init__(self, first: str, second: str) -> None:
+    def __init__(self, first: str, second: str, drains: str) -> None:
         HERE.mkdir(mode=0o755)
         ip("netns add director")
         ip("-n director link set lo up")
@@ -55,7 +56,7 @@ class World:
         tell.chmod(0o755)
         TOLD.write_text("")
         self.second = second
-        self.first = first
+        self.first, self.drains = first, drains
         self.servers = Servers()
         for last in (11, 12, 13, 14):
             self.servers.open("web", f"10.0.0.{last}", 80)
@@ -265,11 +266,17 @@ def end(world: World) -> dict[str, Any]:
     return found
 
 
-STEPS: tuple[Callable[[World], dict[str, Any]], ...] = (start, drain, death, reload, backup, modules, end)
+def drains(world: World) -> dict[str, Any]:
+    """Another daemon on the same network."""
+    found: dict[str, Any] = drain_in_guest.steps(world.drains)
+    return found
+
+
+STEPS: tuple[Callable[[World], dict[str, Any]], ...] = (start, drain, death, reload, backup, modules, end, drains)
 
 
 def main() -> None:
-    world = World(*(Path(path).read_text() for path in sys.argv[1:3]))
+    world = World(*(Path(path).read_text() for path in sys.argv[1:4]))
     found: dict[str, Any] = {}
     begin = time.monotonic()
     for step in STEPS:

@@ -65,16 +65,69 @@ FIRST = conf(("10.0.0.11 80", 1), ("10.0.0.12 80", 2), ("10.0.0.13 80", 3))
 SECOND = conf(("10.0.0.11 80", 1), ("10.0.0.12 80", 5), ("10.0.0.14 80", 4))
 
 
+# cases 15 and 18 of users' reports: a persistent service, and one of UDP
+DRAINS = """\
+vrrp_instance V {
+    interface l0
+    virtual_router_id 9
+    priority 150
+    virtual_ipaddress {
+        192.0.2.100/32
+    }
+}
+virtual_server 192.0.2.100 81 {
+    delay_loop 1
+    retry 1
+    delay_before_retry 1
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    persistence_timeout 300
+    real_server 10.0.0.11 81 {
+        TCP_CHECK {
+            connect_timeout 2
+        }
+    }
+    real_server 10.0.0.12 81 {
+        TCP_CHECK {
+            connect_timeout 2
+        }
+    }
+}
+virtual_server 192.0.2.100 53 {
+    delay_loop 1
+    retry 1
+    delay_before_retry 1
+    lb_algo rr
+    lb_kind NAT
+    protocol UDP
+    real_server 10.0.0.11 5353 {
+        UDP_CHECK {
+            payload 61
+            require_reply
+        }
+    }
+    real_server 10.0.0.12 5353 {
+        UDP_CHECK {
+            payload 61
+            require_reply
+        }
+    }
+}
+"""
+
+
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each step of the guest's script found."""
     files = tmp_path_factory.mktemp("conf")
     (files / "first.conf").write_text(FIRST)
     (files / "second.conf").write_text(SECOND)
+    (files / "drains.conf").write_text(DRAINS)
     library = tmp_path_factory.mktemp("library")
     (library / "ansible").symlink_to(Path(ansible.__file__).parent)
     checkout = uml_guest.CHECKOUT
-    run = f"{uml_guest.DEBIAN_PYTHON} -W error {STEPS} {files}/first.conf {files}/second.conf"
+    run = f"{uml_guest.DEBIAN_PYTHON} -W error {STEPS} {files}/first.conf {files}/second.conf {files}/drains.conf"
     parts = uml_guest.run(
         f"chmod 755 /run\npart steps {run}\n",
         tmp_path_factory.mktemp("guest"),
@@ -256,3 +309,64 @@ def test_the_end(said: dict[str, Any]) -> None:
     assert (found["status"], found["sync"]) == (0, [])
     assert found["VS"] == ["-A -t 198.51.100.1:80 -s rr"]
     assert found["everything"] == []
+
+
+def test_a_drain_of_a_persistent_service_says_that_templates_are_left(said: dict[str, Any]) -> None:
+    found = said["drains"]["persistent"]
+    drained, other = found["drained"], found["other"]
+    assert found["first"] == [True] * 3
+    assert (found["before"][drained], found["before"][other]) == ([1, 0, 3], [1, 0, 0])
+    obeyed = found["obeyed"]
+    assert obeyed["failed"]
+    assert f"{drained}:81 is drained, but 1 persistence template is left after the time given" in obeyed["msg"]
+    assert (obeyed["connections"], obeyed["left"]) == (
+        0,
+        {"active": 0, "inactive": 3, "udp": 0, "templates": 1, "ended": 0},
+    )
+    assert found["still there"] == [[True], 0]
+
+
+def test_a_drained_server_of_a_persistent_service_gets_no_connection(said: dict[str, Any]) -> None:
+    found = said["drains"]["persistent"]
+    status, ended = found["ended"]
+    assert (status, ended["done"], ended["connections"]) == (0, True, 0)
+    assert (ended["left"]["templates"], ended["left"]["ended"]) == (0, 1)
+    assert "1 persistence template leads no client here any more" in ended["said"]
+    assert found["seconds"] < 10
+    assert found["next"] == [True] * 4
+    assert found["went to"] == {found["drained"]: 0, found["other"]: 4}
+    assert (found["shown"]["state"], found["shown"]["templates"]) == ("drained", 1)
+
+
+def test_a_drained_server_that_is_down_leaves_the_table_and_comes_back_drained(said: dict[str, Any]) -> None:
+    found = said["drains"]["persistent"]
+    drained, other = found["drained"], found["other"]
+    table, shown, connections = found["down"]
+    assert [line for line in table if ":81 -r" in line] == [f"-a -t 192.0.2.100:81 -r {other}:81 -m -w 1"]
+    assert (shown["state"], shown["in_table"]) == ("drained, down", False)
+    assert connections == [True] * 3
+    assert found["back"] == [0, "drained", [True] * 3], drained
+
+
+def test_a_drain_waits_for_udp_flows(said: dict[str, Any]) -> None:
+    found = said["drains"]["udp"]
+    drained = found["drained"]
+    status, vain = found["in vain"]
+    assert (status, vain["done"], vain["connections"], vain["left"]["udp"]) == (1, False, 1, 1)
+    assert vain["said"] == "1 UDP flow is left after the time given; no new ones come"
+    assert found["counts"] == [0, 0, 1]
+    assert found["flows"] == [[drained, 5353, 1]]
+    assert found["listed"] == [["UDP", f"{drained}:5353"]]
+    # a client that ends is waited for until its entry is over
+    silent = said["drains"]["silent"]
+    assert silent["waits"]
+    status, output = silent["answer"]
+    assert (status, json.loads(output)["left"]["udp"]) == (0, 0)
+    assert [inactive for _weight, _active, inactive in silent["counts"].values()] == [0]
+
+
+def test_a_client_of_udp_has_another_server_when_the_drained_one_ends(said: dict[str, Any]) -> None:
+    found = said["drains"]["udp"]
+    assert found["left"]
+    assert found["seconds"] < 10
+    assert found["answers"] == [found["other"]]

@@ -175,12 +175,38 @@ STEPS.restore([f"-A {VIP} -s rr -p 60", f"-a {VIP} -r 10.0.0.4:8080 -m -w 4"])
 STEPS.start("python3", "-c", LISTEN, "10.0.0.4")
 STEPS.start("python3", "-c", HOLD, "3")
 DRAINED = [
-    STEPS.module("ipvs_real_server", {**WAIT, "address": ["10.0.0.4"], "drain_timeout": 30}),
+    STEPS.module("ipvs_real_server", {**WAIT, "address": ["10.0.0.4"], "drain_timeout": 8}),
     STEPS.run("ipvsadm", "-Ln"),
     STEPS.run("ipvsadm", "-Ln", "--persistent-conn"),
 ]
 STEPS.run("sysctl", "-q", "-w", "net.ipv4.vs.expire_quiescent_template=1")
-QUIESCENT = STEPS.module("ipvs_real_server", {**LIVE, "address": ["10.0.0.4"], "state": "drained"})
+QUIESCENT = STEPS.module("ipvs_real_server", {**WAIT, "address": ["10.0.0.4"]})
+
+# One client of UDP that goes on until it is told to end, and one of TCP that has ended, behind a firewall mark.
+MARKED = """
+import os, socket, time
+web = socket.socket()
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for client in web, udp:
+    client.setsockopt(socket.SOL_SOCKET, 36, 7)  # SO_MARK
+    client.bind(("10.0.0.3", 0))
+server = socket.create_server(("10.0.0.2", 8081))
+web.connect(("10.0.0.1", 8081))
+server.accept()[0].close()
+web.close()
+udp.connect(("10.0.0.1", 8081))
+while not os.path.exists("/run/over"):
+    udp.send(b"x")
+    print("sent", flush=True)
+    time.sleep(0.2)
+"""
+STEPS.restore(["-A -f 7 -s rr", "-a -f 7 -r 10.0.0.2:8081 -m -w 1"])
+STEPS.run("ipvsadm", "--set", "0", "0", "3")
+STEPS.start("python3", "-c", MARKED)
+OF_MARK = {**WAIT, "service": {"fwmark": 7}, "port": 8081}
+FLOWS = [STEPS.module("ipvs_real_server", OF_MARK), STEPS.run("ipvsadm", "-Lnc")]
+STEPS.run("touch", "/run/over")
+FLOWS += [STEPS.module("ipvs_real_server", {**OF_MARK, "drain_timeout": 30}), STEPS.run("ipvsadm", "-Lnc")]
 
 
 @pytest.fixture(scope="module")
@@ -257,12 +283,14 @@ def test_a_thousand_servers(said: list[Any]) -> None:
 
 def test_a_connection_that_stays_is_waited_for_in_vain(said: list[Any]) -> None:
     check, saved, result, listed = (said[number] for number in IN_VAIN)
+    left = {"active": 1, "inactive": 0, "udp": 0, "templates": 0, "ended": 0}
     counted = {"address": "10.0.0.2", "port": 8080, "active_conn": 1, "inactive_conn": 0, "persist_conn": 0}
+    counted["left"] = left
     assert check["servers"] == [{**counted, "weight_before": 4}]
     assert f"-a {VIP} -r 10.0.0.2:8080 -m -w 4" in table(saved)
     assert result["failed"]
     assert "not drained in 1.5 s" in result["msg"]
-    assert "10.0.0.2:8080 1" in result["msg"]
+    assert result["msg"].endswith("real servers of virtual service tcp 10.0.0.1:80: 10.0.0.2:8080 1 connection")
     assert result["servers"] == [{**counted, "weight_before": 4}]
     # Weight, active and inactive connections.
     assert listed.splitlines()[-1].split()[-3:] == ["0", "1", "0"]
@@ -282,9 +310,9 @@ def test_connections_of_one_client(said: list[Any]) -> None:
     assert "connections_of: 10.0.0.0-9 is more than one address" in bad["msg"]
 
 
-def test_a_connection_that_ends_is_waited_for(said: list[Any]) -> None:
+def test_a_connection_that_ends_is_waited_for_and_so_is_a_template(said: list[Any]) -> None:
     result, listed, persistent = (said[number] for number in DRAINED)
-    assert "msg" not in result, result["msg"]
+    assert result["msg"].endswith(": 10.0.0.4:8080 1 persistence template")
     (left,) = result["servers"]
     assert (left["weight_before"], left["active_conn"]) == (4, 0)
     weight, active, _inactive = listed.splitlines()[-1].split()[-3:]
@@ -296,3 +324,16 @@ def test_persistence_brings_clients_back_and_that_is_told(said: list[Any]) -> No
     assert "net.ipv4.vs.expire_quiescent_template is 0" in warnings(said[DRAINED[0]])
     assert not said[QUIESCENT]["changed"]
     assert warnings(said[QUIESCENT]) == ""
+    assert "msg" not in said[QUIESCENT], said[QUIESCENT]["msg"]
+    (left,) = said[QUIESCENT]["servers"]
+    assert (left["persist_conn"], left["left"]["templates"], left["left"]["ended"]) == (1, 0, 1)
+
+
+def test_udp_flows_are_waited_for(said: list[Any]) -> None:
+    vain, before, result, after = (said[number] for number in FLOWS)
+    assert vain["msg"].endswith(": 10.0.0.2:8081 1 UDP flow")
+    (left,) = vain["servers"]
+    assert left["left"] == {"active": 0, "inactive": 1, "udp": 1, "templates": 0, "ended": 0}
+    assert "msg" not in result, result["msg"]
+    listed = [[line.split()[0] for line in text.splitlines() if "10.0.0.2:8081" in line] for text in (before, after)]
+    assert [sorted(each) for each in listed] == [["TCP", "UDP"], ["TCP"]]

@@ -125,6 +125,23 @@ def test_the_kernels_part(servers: list[dict[str, Any]], modules: list[str], for
 
 
 @pytest.mark.parametrize(
+    "words, expires",
+    [
+        ({}, False),
+        ({"persistence_timeout": 0}, False),
+        ({"persistence_timeout": "0"}, False),
+        ({"persistence_timeout": False}, False),
+        ({"persistence_timeout": 300}, True),
+        ({"persistence_timeout": "300"}, True),
+        ({"persistence_timeout": True}, True),
+        ({"persistence_granularity": "255.255.255.0"}, True),
+    ],
+)
+def test_templates_expire_where_a_virtual_server_is_persistent(words: dict[str, Any], expires: bool) -> None:
+    assert needs.needs_template_expiry({"director_virtual_servers": [{"lb_algo": "rr"}, words]}) is expires
+
+
+@pytest.mark.parametrize(
     "priorities, order",
     [
         ({"a": 150, "b": 100}, ["b", "a"]),

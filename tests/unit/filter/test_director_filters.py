@@ -13,6 +13,7 @@ from ansible_collections.linuxha.lvs.plugins.filter import (
     ipvs_modules,
     keepalived_conf,
     needs_forwarding,
+    needs_template_expiry,
     site_problems,
     vrrp_firewall,
 )
@@ -30,8 +31,8 @@ HOSTVARS: dict[str, dict[str, Any]] = {
 
 
 def test_every_filter_is_offered() -> None:
-    modules = (backup_first, ipvs_modules, keepalived_conf, needs_forwarding, site_problems, vrrp_firewall)
-    for module in modules:
+    kernels = (ipvs_modules, needs_forwarding, needs_template_expiry)
+    for module in (backup_first, keepalived_conf, site_problems, vrrp_firewall, *kernels):
         name = module.__name__.rpartition(".")[2]
         assert list(module.FilterModule().filters()) == [name]
 
@@ -74,3 +75,4 @@ def test_the_kernels_part() -> None:
     servers = [{"lb_algo": "rr", "lb_kind": "DR"}]
     assert ipvs_modules.ipvs_modules(servers) == ["ip_vs", "ip_vs_rr"]
     assert needs_forwarding.needs_forwarding(servers) is False
+    assert needs_template_expiry.needs_template_expiry(servers) is False

@@ -23,6 +23,7 @@ HTTP = {
     "closed": b"HTTP/1.0 200 OK\r\nServer: x\r\n\r\nhello world",
     "length": b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nhello world",
     "same length twice": b"HTTP/1.1 200 OK\r\nContent-Length: 11, 11\r\n\r\nhello world",
+    "same length on two lines": b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Length: 11\r\n\r\nhello world",
     "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5;x\r\nworld\r\n0\r\nA: b\r\n\r\n",
     "interim": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:11\r\n\r\nhello world",
     "bare newlines": b"HTTP/1.1 200 OK\nContent-Length: 11\n\nhello world",
@@ -92,6 +93,8 @@ def test_answers_without_a_body(status: int) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nhello world", "closed 1 bytes before the end of the page"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "its Content-Length is '-1'"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n", "its Content-Length is '1, 2'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\ncontent-length: 11\r\n\r\n", "its Content-Length is '5, 11'"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length:\r\n\r\n", "its Content-Length is '5, '"),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",
             "closed before the last chunk of the page",

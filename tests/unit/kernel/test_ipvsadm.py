@@ -120,6 +120,19 @@ def test_connections_of_one_client(
     assert len(ipvs_conn.connections()) == 5
 
 
+def test_udp_flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "ip_vs_conn"
+    template = "UDP C0A80107 0000 C0A80164 13C4 0A090909 13C4 ASSURED        299\n"
+    file.write_text(CONNECTIONS + template)
+    monkeypatch.setattr(ipvs_conn, "_PATH", str(file))
+    assert ipvs_conn.udp_flows() == {("10.9.9.9", 5060): 1}
+    file.write_text(CONNECTIONS.splitlines()[2] + "\n" + template * 1000)
+    seconds = iter(range(100))
+    assert ipvs_conn.udp_flows(within_s=9, clock=lambda: next(seconds)) == {("10.9.9.9", 5060): 1}
+    with pytest.raises(ipvs_conn.TooLong):
+        ipvs_conn.udp_flows(within_s=2, clock=lambda: next(seconds))
+
+
 def test_without_ip_vs_there_is_no_list_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ipvs_conn, "_PATH", "/nonexistent/ip_vs_conn")
     with pytest.raises(ipvs_conn.ConnectionsUnreadable, match="modprobe ip_vs"):

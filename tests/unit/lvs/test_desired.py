@@ -188,19 +188,34 @@ def test_dynamic_weights() -> None:
     assert world.weights == {1: 0, 2: 1}  # until its checks have run again
 
 
-def test_drained_stays_in_the_table_without_weight() -> None:
+def test_drained_stays_in_the_table_without_weight_while_it_is_up() -> None:
     world = World(virtual([real(1), real(2)], quorum=2, sorry=SORRY))
     world.drain(1)
     assert (world.weights, world.told) == ({1: 0, 99: 1}, ["1 drained", "quorum down", "the sorry server serves"])
     world.say({1: DOWN})
-    assert world.weights == {1: 0, 99: 1}
+    assert world.weights == {99: 1}
     world.say({1: UP})
+    assert world.weights == {1: 0, 99: 1}
     world.drain()
     assert world.weights == {1: 1, 2: 1}
     assert world.told == ["1 undrained", "quorum up", "the sorry server serves no more"]
     world.drains = {"10.0.0.2": Drain("", "10.0.0.2", 1)}
     world.decide()
     assert world.weights[2] == 0
+
+
+def test_drained_and_down_stays_with_inhibit_on_failure() -> None:
+    world = World(virtual([real(1, inhibit=True), real(2), real(3)]))
+    world.drain(1, 2)
+    assert world.weights == {1: 0, 2: 0, 3: 1}
+    world.say({1: DOWN, 2: DOWN})
+    assert world.weights == {1: 0, 3: 1}
+    # drained while it is down, it does not come into the table
+    world.drain(1)
+    world.drain(1, 2)
+    assert world.weights == {1: 0, 3: 1}
+    world.say({2: UP})
+    assert world.weights == {1: 0, 2: 0, 3: 1}
 
 
 def test_floor() -> None:
@@ -381,7 +396,8 @@ def _hold(world: World, plan: VirtualServerPlan) -> None:
     assert (99 in world.weights) is (now.sorry) is (plan.sorry is not None and not now.quorum)
     for number, one in states.items():
         if one.drained:
-            assert weights[number] == 0
+            assert weights.get(number, 0) == 0
+            assert (number in weights) is (one.up or plan.servers[number - 1].inhibit)
             assert not one.pooled
         elif now.sorry or not one.pooled:
             assert weights.get(number, 0) == 0

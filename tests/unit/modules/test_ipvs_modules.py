@@ -23,6 +23,7 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel impo
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import kmod
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.ipvs import ChangeRefused, IpvsUnavailable
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.drained import Left
 from ansible_collections.linuxha.lvs.plugins.modules import ipvs_config, ipvs_info, ipvs_real_server, ipvs_service
 
 COLLECTION = Path(__file__).parents[3]
@@ -271,20 +272,15 @@ class TestRealServers:
             slept.append(seconds)
             now += seconds
 
-        def look() -> list[types.DestinationEntry]:
-            # Another server's connections do not count.
-            return [
-                types.DestinationEntry(server(1), 1 if now < 2.5 else 0, 5, 5, STATS),
-                types.DestinationEntry(server(2), 7, 0, 0, STATS),
-            ]
+        def look() -> list[Left]:
+            # What begins or ends, and templates that lead nobody, are not waited for.
+            return [Left(active=int(now < 2.5), inactive=5), Left(ended=7)]
 
         def wait(timeout_s: float) -> bool:
             nonlocal now
             now = 0.0
             slept.clear()
-            idle: bool = ipvs_real_server.wait_until_idle(
-                look, [server(1).key], timeout_s, 1.0, clock=lambda: now, sleep=sleep
-            )
+            idle: bool = ipvs_real_server.wait_until_idle(look, timeout_s, 1.0, clock=lambda: now, sleep=sleep)
             return idle
 
         assert wait(10)
@@ -292,8 +288,28 @@ class TestRealServers:
         assert not wait(1.5)
         assert slept == [1, 0.5]
 
+    @pytest.mark.parametrize(
+        "key, templates_end, left",
+        [
+            (KEY, False, Left(active=1, inactive=5, templates=6)),
+            (KEY, True, Left(active=1, inactive=5, ended=6)),
+            (replace(KEY, protocol=17), True, Left(active=1, udp=5, ended=6)),
+            (types.ServiceKey(KEY.af, fwmark=7), True, Left(active=1, inactive=2, udp=3, ended=6)),
+        ],
+    )
+    def test_what_is_left(self, key: types.ServiceKey, templates_end: bool, left: Left) -> None:
+        entries = [
+            types.DestinationEntry(server(1), 1, 5, 6, STATS),
+            # Another server's connections do not count.
+            types.DestinationEntry(server(2), 7, 0, 0, STATS),
+        ]
+        task = ipvs_real_server.Task(key, [server(1).key, server(3).key])
+        flows = {("10.0.0.1", 80): 3, ("10.0.0.1", 81): 9, ("10.0.0.2", 80): 9}
+        found = ipvs_real_server.left_on(task, entries, lambda: flows, templates_end=templates_end)
+        assert found == {server(1).key: left, server(3).key: Left()}
+
     def test_a_server_that_went_while_it_was_drained_has_no_connections(self) -> None:
-        (left,) = ipvs_real_server.connections({server(1).key: server(1, 4)}, [], [server(1).key])
+        (left,) = ipvs_real_server.connections({server(1).key: server(1, 4)}, [], {server(1).key: Left()})
         assert left == {
             "address": "10.0.0.1",
             "port": 80,
@@ -301,6 +317,7 @@ class TestRealServers:
             "active_conn": 0,
             "inactive_conn": 0,
             "persist_conn": 0,
+            "left": {"active": 0, "inactive": 0, "udp": 0, "templates": 0, "ended": 0},
         }
 
 

@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
 from _lvs_agent.health.attempt import Outcome
 from _lvs_agent.health.plan import CheckPlan, Endpoint, TcpCheck, Timing
-from _lvs_agent.kernel.ipvs_types import DestinationEntry, ServiceEntry, ServiceKey
+from _lvs_agent.kernel import sysctl
+from _lvs_agent.kernel.errors import KernelError
+from _lvs_agent.kernel.ipvs_types import SVC_F_PERSISTENT, DestinationEntry, ServiceEntry, ServiceKey
 from _lvs_agent.lvs import messages
 from _lvs_agent.lvs.plan import FlushOnStop, LvsPlan, NamePlan
 from _lvs_agent.lvs.resolve import Answer, Question
@@ -32,13 +35,16 @@ TIMING = Timing(HOUR, HOUR, HOUR, HOUR, HOUR)
 class Kernel(ModelKernel):
     """With what questions need: the whole table, and connections that the test chooses."""
 
-    active = 0
+    active = inactive = templates = 0
 
     def table_of(self, keys: Any) -> dict[ServiceKey, tuple[ServiceEntry, list[DestinationEntry]]]:
         return {
             key: (
                 ServiceEntry(one.service, STATS),
-                [DestinationEntry(server, self.active, 0, 0, STATS) for server in one.servers.values()],
+                [
+                    DestinationEntry(server, self.active, self.inactive, self.templates, STATS)
+                    for server in one.servers.values()
+                ],
             )
             for key, one in self.table.items()
             if keys is None or key in keys
@@ -225,6 +231,7 @@ def test_a_drain_is_kept_over_processes(begin: Callable[..., World]) -> None:
             "waited": False,
             "drained": [f"{name(1)} of {SERVICE}"],
             "connections": 0,
+            "left": {"active": 0, "inactive": 0, "udp": 0, "templates": 0, "ended": 0},
             "said": "no connection is left",
         },
     )
@@ -244,6 +251,114 @@ def test_a_drain_waits_for_connections(begin: Callable[..., World]) -> None:
     world.kernel.active = 0
     result = answer(world.turns()).result
     assert (result["done"], result["waited"]) == (True, True)
+
+
+def of_service(key: ServiceKey) -> messages.Configure:
+    """Two real servers behind another service than TCP."""
+    plain = virtual([real(1), real(2)])
+    plan = replace(plain, services=(replace(plain.services[0], key=key),))
+    return messages.Configure(lvs_settings.pack(lvs_settings.LvsSettings(LvsPlan((plan,)), plans(1, 2), 0o22)))
+
+
+Flows = Optional[dict[tuple[str, int], int]]
+Counted = tuple[int, int, int]
+UDP = replace(KEY, protocol=socket.IPPROTO_UDP)
+MARK = ServiceKey(socket.AF_INET, fwmark=7)
+
+
+@pytest.mark.parametrize(
+    "key, flows, found, left, said",
+    [
+        (KEY, {}, (2, 3, 0), (2, 3, 0), "2 connections are left after the time given; no new ones come; 3 inactive"),
+        (UDP, {}, (0, 1, 0), (0, 0, 1), "1 UDP flow is left after the time given; no new ones come"),
+        (MARK, {("10.0.0.1", 53): 2, ("10.0.0.2", 53): 9}, (0, 5, 0), (0, 3, 2), "2 UDP flows are left after"),
+        (MARK, None, (0, 5, 0), (0, 0, 5), "5 UDP flows are left after"),
+        (KEY, {}, (1, 0, 2), (1, 0, 0), "1 connection, 2 persistence templates are left after the time given; the cl"),
+    ],
+)
+def test_what_a_drain_waits_for(
+    begin: Callable[..., World], key: ServiceKey, flows: Flows, *, found: Counted, left: Counted, said: str
+) -> None:
+    world = begin()
+    world.process.udp_flows = lambda: flows  # type: ignore[method-assign]
+    world.tell(of_service(key))
+    world.kernel.active, world.kernel.inactive, world.kernel.templates = found
+    result = answer(world.tell(messages.OrderDrain(7, "10.0.0.1", wait=True, timeout_ns=1))).result
+    assert result["said"].startswith(said)
+    assert (result["done"], result["connections"]) == (False, left[0] + left[2])
+    assert result["left"] == {**dict(zip(("active", "inactive", "udp"), left)), "templates": found[2], "ended": 0}
+    (service,) = answer(world.tell(messages.AskServers(1))).result["virtual_servers"]
+    assert (service["servers"][0]["state"], service["servers"][0]["drain"]["left"]) == ("timed out", result["left"])
+    # what is no UDP flow goes by itself, and is not waited for
+    world.kernel.active = world.kernel.templates = 0
+    world.process.udp_flows = dict  # type: ignore[method-assign]
+    world.kernel.inactive = 0 if key == UDP else 4
+    result = answer(world.tell(messages.OrderDrain(8, "10.0.0.1", wait=True, timeout_ns=HOUR))).result
+    assert result["done"]
+    assert result["said"] == f"no connection is left{'' if key == UDP else '; 4 inactive ones left to expire'}"
+
+
+def test_templates_that_lead_nobody_are_not_waited_for(begin: Callable[..., World]) -> None:
+    world = begin()
+    world.process.templates_end = lambda: True  # type: ignore[method-assign]
+    world.tell(configure(1, 2))
+    world.kernel.templates = 1
+    result = answer(world.tell(messages.OrderDrain(7, "10.0.0.1", wait=True, timeout_ns=HOUR))).result
+    assert (result["done"], result["left"]["ended"]) == (True, 1)
+    assert result["said"] == "no connection is left; 1 persistence template leads no client here any more"
+
+
+def test_a_kernel_that_fails_ends_the_wait(begin: Callable[..., World]) -> None:
+    world = begin()
+    world.tell(configure(1, 2))
+    world.kernel.active = 1
+    world.tell(messages.OrderDrain(7, "10.0.0.1", wait=True, timeout_ns=HOUR))
+
+    def failing(_keys: Any) -> Any:
+        raise KernelError(errno.ENOENT, "IPVS", "its kernel module was unloaded")
+
+    world.kernel.table_of = failing  # type: ignore[method-assign,assignment]
+    refused = answer(world.turns()).refused
+    assert refused is not None
+    assert (refused[0], "unloaded" in refused[1]) == ("kernel", True)
+    assert world.process._operator.deadline_ns() >= HOUR
+
+
+def test_persistence_ends_at_weight_0(
+    begin: Callable[..., World], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sysctl, "_PROC_SYS", str(tmp_path / "sys"))
+    setting = tmp_path / "sys/net/ipv4/vs/expire_quiescent_template"
+
+    def heartbeats() -> None:
+        for _second in range(3):
+            world.process._heartbeat_ns = 0
+            world.process.handle(world.process.clock())
+
+    world = begin()
+    world.tell(configure(1, 2))
+    heartbeats()
+    assert caplog.messages == []
+    plain = virtual([real(1), real(2)])
+    persistent = replace(plain, services=(replace(plain.services[0], flags=SVC_F_PERSISTENT, timeout=300),))
+    changed = lvs_settings.pack(lvs_settings.LvsSettings(LvsPlan((persistent,)), plans(1, 2), 0o22))
+    world.tell(messages.Configure(changed))
+    heartbeats()
+    (message,) = caplog.messages
+    assert "IPVS is not loaded" in message
+    assert not world.process.templates_end()
+    setting.parent.mkdir(parents=True)
+    setting.write_text("0\n")
+    assert not world.process.templates_end()
+    heartbeats()
+    assert (setting.read_text(), world.process.templates_end()) == ("1\n", True)
+    # set once for each configuration: an operator may undo it
+    setting.write_text("0\n")
+    heartbeats()
+    assert setting.read_text() == "0\n"
+    world.tell(messages.Configure(changed))
+    heartbeats()
+    assert setting.read_text() == "1\n"
 
 
 def test_a_drain_s_time_is_over(begin: Callable[..., World]) -> None:

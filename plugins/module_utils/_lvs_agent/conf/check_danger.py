@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import address, model, values
+from . import address, model
 from .director import Director
 from .merge import blocks
 from .problem import WARNING, Problem
@@ -71,7 +71,7 @@ def _delay(director: Director, server: t.Mapping[str, t.Any], where: str) -> lis
 
 def _persistence(director: Director, server: t.Mapping[str, t.Any], where: str) -> list[Problem]:
     """Weight 0 keeps new clients away, not those with a persistence template (ipvs: expire_quiescent_template)."""
-    if not _is_persistent(server):
+    if not model.is_persistent(server):
         return []
     named: list[str] = []
     for number, real in enumerate(blocks(server.get("real_server"))):
@@ -82,10 +82,5 @@ def _persistence(director: Director, server: t.Mapping[str, t.Any], where: str) 
         return []
     listed = ", ".join(named[:_MOST_SHOWN]) + (f" and {len(named) - _MOST_SHOWN} more" if named[_MOST_SHOWN:] else "")
     what = f"with persistence, clients keep coming to servers of weight 0 or inhibit_on_failure: {listed}"
-    advice = "set the sysctl net.ipv4.vs.expire_quiescent_template to 1"
+    advice = "lvs-agent sets net.ipv4.vs.expire_quiescent_template to 1 for that; with keepalived set it yourself"
     return [director.problem(f"{where}.persistence_timeout", what, advice, WARNING)]
-
-
-def _is_persistent(server: t.Mapping[str, t.Any]) -> bool:
-    said = server.get("persistence_timeout")
-    return said is True or bool(values.number(said))

@@ -91,8 +91,8 @@ def _identity(
     if group is not None and str(group) not in groups:
         what = f"there is no virtual_server_group {group}"
         found.append(director.problem(f"{where}.group", what, nearest(str(group), groups)))
-    persistent = server.get("persistence_timeout") not in (None, False, 0, "0")
-    if server.get("ip") is not None and not model.whole(server.get("port", 0)) and not persistent:
+    needs_port = server.get("ip") is not None and not model.is_persistent(server)
+    if needs_port and not model.whole(server.get("port", 0)):
         what = "a virtual server without port takes all ports, which needs persistence"
         found.append(director.problem(f"{where}.port", what, "write a port, or persistence_timeout"))
     return found

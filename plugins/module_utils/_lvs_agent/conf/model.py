@@ -102,6 +102,14 @@ def signs(instance: t.Mapping[str, t.Any]) -> bool:
     return isinstance(given, t.Mapping) and given.get("auth_type") == "AH"
 
 
+def is_persistent(server: t.Mapping[str, t.Any]) -> bool:
+    """Whether a virtual server is persistent: with a ``persistence_timeout``, or ``persistence_granularity`` alone."""
+    said = server.get("persistence_timeout")
+    if said is None:
+        return server.get("persistence_granularity") is not None
+    return said is True or bool(values.number(said))
+
+
 def is_mark_only(server: t.Mapping[str, t.Any], groups: t.Mapping[str, t.Mapping[str, t.Any]]) -> bool:
     """The virtual server is given by firewall marks alone, so it has no protocol and no port."""
     if server.get("fwmark") is not None:

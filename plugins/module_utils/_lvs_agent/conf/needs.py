@@ -37,6 +37,11 @@ def needs_forwarding(variables: t.Mapping[str, t.Any]) -> bool:
     return False
 
 
+def needs_template_expiry(variables: t.Mapping[str, t.Any]) -> bool:
+    """Some virtual server is persistent, so that its clients must be sent away from servers of weight 0."""
+    return any(map(model.is_persistent, Director.of("", variables).configuration["virtual_server"]))
+
+
 def backup_first(directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
     """The directors, the one most likely to be master last.
 

@@ -26,7 +26,8 @@ _MARGIN = 5
 class DrainVerb(Verb):
     __doc__ = (
         "Give a real server no new connections; it keeps those it has. It stays drained, over reloads, restarts and\n"
-        f"reboots, until `lvsctl undrain`.\n{EXIT_STATUS}"
+        "reboots, until `lvsctl undrain`. While its checks say that it is down it is not in the table, so that its\n"
+        f"clients go elsewhere.\n{EXIT_STATUS}"
     )
 
     NAME = "drain"
@@ -41,7 +42,8 @@ class DrainVerb(Verb):
             metavar="SECONDS",
             type=int,
             default=0,
-            help="wait so long for its last connection; without it do not wait",
+            help="wait so long for its last connection, UDP flow and persistence template that leads clients to it; "
+            "without it do not wait",
         )
         parser.add_argument("--force", action="store_true", help="even if no other real server is left to serve")
 
@@ -67,7 +69,7 @@ class DrainVerb(Verb):
         )
 
     def show(self, result: dict[str, Any]) -> Iterator[str]:
-        """Each server, and its connections."""
+        """Each server, and what is left on them."""
         for place in result["drained"]:
             yield f"drained: {place}"
         yield result["said"]

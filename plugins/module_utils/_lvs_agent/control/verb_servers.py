@@ -48,7 +48,9 @@ class ServersVerb(Verb):
             if number:
                 yield ""
             yield f"{one['service']}: {_about(one)}"
-            yield from table(_HEADER, [_row(server) for server in one["servers"]])
+            templates = any(server["templates"] for server in one["servers"])
+            header = (*_HEADER[:-1], "TEMPLATES", _HEADER[-1]) if templates else _HEADER
+            yield from table(header, [_row(server, templates=templates) for server in one["servers"]])
 
     def exit_status(self, result: dict[str, Any]) -> int:
         """1 when a server is down or a quorum is lost."""
@@ -66,14 +68,15 @@ def _about(one: dict[str, Any]) -> str:
     return ", ".join(said)
 
 
-def _row(one: dict[str, Any]) -> tuple[object, ...]:
+def _row(one: dict[str, Any], *, templates: bool) -> tuple[object, ...]:
     weight = f"{one['weight']}"
     if not one["in_table"]:
         weight = "-"
     elif one["weight"] != one["configured_weight"]:
         weight = f"{one['weight']} (of {one['configured_weight']})"
     mark = "!" if _is_down(one) else ""
-    return mark, _name(one), one["state"], weight, one["active"], one["inactive"], _checks(one["checks"])
+    counts = [one["active"], one["inactive"], *([one["templates"]] if templates else [])]
+    return mark, _name(one), one["state"], weight, *counts, _checks(one["checks"])
 
 
 def _name(one: dict[str, Any]) -> str:

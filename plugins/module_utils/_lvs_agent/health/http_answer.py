@@ -229,12 +229,13 @@ def _status(head: bytes) -> int:
 
 
 def _headers(head: bytes) -> dict[bytes, bytes]:
-    """Name in small letters -> value; of the same name the last one that has a value."""
+    """Name in small letters -> value; those of the same name in one list, with commas (RFC 9110 section 5.3)."""
     found: dict[bytes, bytes] = {}
     for line in head.split(b"\n")[1:]:
         name, colon, value = line.partition(b":")
+        name = name.strip().lower()
         if colon:
-            found[name.strip().lower()] = value.strip()
+            found[name] = found[name] + b", " + value.strip() if name in found else value.strip()
     return found
 
 

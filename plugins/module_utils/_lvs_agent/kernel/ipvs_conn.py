@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import KernelError
 from .netns import inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 # The thread's own namespace: /proc/net is the one of the process's first thread.
 _PATH = "/proc/thread-self/net/ip_vs_conn"
 _TITLE = "Pro "
+_UDP = "UDP "
+_LOOK_AT_CLOCK = 256  # lines
 
 
 class ConnectionsUnreadable(KernelError):
@@ -25,7 +32,7 @@ class ConnectionsUnreadable(KernelError):
 
 
 class Connection(NamedTuple):
-    """One entry; a template of persistence has client port 0 and the state NONE.
+    """One entry; a template of persistence has client port 0 and the state NONE, or ASSURED since Linux 4.19.
 
     ``protocol`` is tcp, udp or sctp, and ip for the template of a firewall mark, whose ``virtual`` is the mark as an
     address. ``expires_s`` are the seconds after which it goes if it stays idle. ``pe_name`` and ``pe_data`` are ""
@@ -45,16 +52,47 @@ class Connection(NamedTuple):
     pe_data: str
 
 
+class TooLong(Exception):
+    """The list could not be read in the time given."""
+
+
 def connections(netns: str | None = None, client: str | None = None) -> list[Connection]:
     """Those of a network namespace (this one if None), or only one client's, in the kernel's order.
 
     Raises ConnectionsUnreadable, NamespaceError, or ValueError for a client that is no IP address.
     """
     word = "" if client is None else _word(client)
+    return _read(netns, lambda lines: parse(line for line in lines if line.split(None, 2)[1:2] == [word] or not word))
+
+
+def udp_flows(
+    netns: str | None = None, within_s: float | None = None, clock: Callable[[], float] = time.monotonic
+) -> Counter[tuple[str, int]]:
+    """How many UDP flows each real server has, by its address and port; templates are no flows.
+
+    The kernel goes through the list from its start for each page of it (``ip_vs_conn_array``): with 100,000 entries
+    that takes seconds. Raises TooLong after ``within_s`` seconds; else as :func:`connections`.
+    """
+    deadline = None if within_s is None else clock() + within_s
+
+    def found(lines: Iterable[str]) -> Counter[tuple[str, int]]:
+        flows: Counter[tuple[str, int]] = Counter()
+        for number, line in enumerate(lines):
+            if deadline is not None and not number % _LOOK_AT_CLOCK and clock() > deadline:
+                raise TooLong
+            entry = _parse_line(line) if line.startswith(_UDP) else None
+            if entry is not None and entry.client_port:
+                flows[entry.server, entry.server_port] += 1
+        return flows
+
+    return _read(netns, found)
+
+
+def _read(netns: str | None, use: Callable[[Iterable[str]], T]) -> T:
+    """What ``use`` makes of the lines. A busy director has millions: they are not kept."""
     try:
         with inside(netns), open(_PATH, encoding="utf-8", errors="replace") as file:
-            # A busy director has millions: only what is wanted is kept.
-            return parse(line for line in file if line.split(None, 2)[1:2] == [word] or not word)
+            return use(file)
     except FileNotFoundError as error:
         raise ConnectionsUnreadable(
             errno.ENOENT, _PATH, "the kernel module ip_vs is not loaded: run `modprobe ip_vs`"

@@ -63,7 +63,8 @@ def decide(plan: VirtualServerPlan, around: Surroundings, before: ServiceState |
 
     As keepalived 2.2.7 where it has a word for it: a server is down while one of its checks is; with a sorry server and
     without quorum the real servers leave the table, or with ``inhibit_on_failure`` lose their weight, and without a
-    sorry server they stay.
+    sorry server they stay. A drained server that is down leaves the table like any other: while it is there, clients
+    with an entry of theirs are sent to it.
     """
     known = before.servers if before is not None else {}
     servers = _pool(plan, [_judge(server, known.get(server.name), around) for server in plan.servers], known)
@@ -80,7 +81,7 @@ def decide(plan: VirtualServerPlan, around: Surroundings, before: ServiceState |
         states[server.name] = now
         own_weight, grows_ns = _weight_now(server, now, around.now_ns)
         next_ns = min(next_ns, grows_ns or NEVER)
-        if now.serving or now.drained or server.inhibit:
+        if now.serving or (now.drained and now.up) or server.inhibit:
             placed.append(_with_weight(server.destination, own_weight))
         if tell or was is None or was != now:
             told += transitions.of_server(plan, server, was, now, told=tell)

@@ -53,7 +53,7 @@ class AskDiff(Ask):
 
 @dataclass(frozen=True)
 class OrderDrain(Ask):
-    """Drain a real server, in one virtual server or in all (""). With ``wait`` answer when no connection is left.
+    """Drain a real server, in one virtual server or in all (""). With ``wait`` answer when no client is left.
 
     ``timeout_ns`` is the most to wait, 0 without end. ``force``: even if no other server is left to serve.
     """

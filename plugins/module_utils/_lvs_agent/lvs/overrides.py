@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the operator said against the checks: servers that are drained; pure.
 
-A drained server has weight 0: the kernel keeps its connections and gives it no new ones. It stays so, whatever its
-checks say, until it is undrained: over reloads, restarts and hand-overs. A time-out says until when its connections are
+A drained server has weight 0: the kernel keeps its connections and gives it no new ones. While its checks say that it
+is down it is not in the table, and it comes back with weight 0. It stays drained until it is undrained: over reloads,
+restarts and hand-overs. A time-out says until when its connections are
 waited for; it ends the wait, not the drain.
 """
 
@@ -83,9 +84,9 @@ def drain_of(drains: Mapping[str, Drain], server: str, addr: str) -> Drain | Non
     return (drains.get(server) or drains.get(addr)) if drains else None
 
 
-def progress(drain: Drain, connections: int | None, wall_ns: int) -> Progress:
-    """How far it is with so many connections left at that time; None when nobody knows them."""
-    if connections == 0:
+def progress(drain: Drain, left: int, wall_ns: int) -> Progress:
+    """How far it is at that time, with so much left that is waited for (:attr:`.drained.Left.waited_for`)."""
+    if not left:
         return Progress.DRAINED
     return Progress.TIMED_OUT if 0 < drain.until_ns <= wall_ns else Progress.DRAINING
 

@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernel's IPVS table kept as it is wanted: read, compared, written in batches, and read again for drift.
 
+A turn (:meth:`Writer.handle`) makes progress or says when there is something to do: a service that waits after a
+refusal is all that is to be written and is not written now. :mod:`.service_record` has what is known of each.
+
 What somebody else changes in it is put back within :data:`ROUND_NS`, as far as :data:`MOST_EACH_SECOND` real servers
 can be compared in that time: see :meth:`Writer.round_ns`. Each turn is short: the loop around it has health checks to
 run. A virtual service is read in one go; a real server that is as expected costs a seventh of one that has to be
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from ..kernel.errors import KernelError
@@ -23,6 +26,7 @@ from ..kernel.ipvs_types import DestinationEntry, Service, ServiceEntry, Service
 from .owned import Owned, ours
 from .plan import FlushOnStop
 from .reconcile import changes
+from .service_record import ServiceRecord, longer
 from .table import Table, VirtualService, virtual_service
 
 _log = logging.getLogger(__name__)
@@ -32,7 +36,6 @@ ROUND_NS = 1_000_000_000  # the least time from one reading of all to the next
 MOST_EACH_SECOND = 20_000  # real servers that are compared, 5 % of a processor
 _PORTION = 1_000  # real servers read, or changes written, in one turn
 _PACE_NS = _PORTION * 1_000_000_000 // MOST_EACH_SECOND
-_FIRST_RETRY_NS, _LAST_RETRY_NS = 500_000_000, 30_000_000_000
 _TOLD_CHANGES = 20
 _MANY, _LATER = 20, 10  # with more services to be written than that, a round begins so many times later
 
@@ -90,33 +93,6 @@ class _Batch:
     done: int = 0
 
 
-@dataclass
-class _Retry:
-    """A service with a change that the kernel refused."""
-
-    at_ns: int
-    delay_ns: int
-    told: str
-
-
-@dataclass
-class _Known:
-    """What the kernel has, as far as we know. ``listing`` are its services, None before the first reading.
-
-    ``table`` has the real servers too, without those of others that stay; ``digests`` belong to what was read, and
-    are missing for what was written since.
-    """
-
-    listing: dict[ServiceKey, Service] | None = None
-    table: Table = field(default_factory=dict)
-    digests: dict[ServiceKey, tuple[int, int]] = field(default_factory=dict)
-
-    def forget(self, key: ServiceKey) -> None:
-        """It has to be read again."""
-        self.table.pop(key, None)
-        self.digests.pop(key, None)
-
-
 class Writer:
     """A source of a loop, without a descriptor; nothing happens before :meth:`configure`.
 
@@ -140,12 +116,14 @@ class Writer:
         self._kernel: Kernel | None = None
         self._desired: Table | None = None
         self._keep_others: frozenset[ServiceKey] = frozenset()
-        self._known = _Known()
-        self._dirty: dict[ServiceKey, None] = {}
-        self._drifted: set[ServiceKey] = set()
-        self._synced: set[ServiceKey] = set()
-        self._retries: dict[ServiceKey, _Retry] = {}
+        self._records: dict[ServiceKey, ServiceRecord] = {}
+        # what the kernel lists; to be read again unless ``_is_listed``
+        self._listing: dict[ServiceKey, Service] = {}
+        self._is_listed = False
+        # what is to be read in this round
         self._queue: list[ServiceKey] = []
+        # what may differ from what is wanted, in the order in which it is written
+        self._todo: dict[ServiceKey, None] = {}
         self._batch: _Batch | None = None
         self._round_ns = 0
         self._due_ns = NEVER
@@ -158,8 +136,7 @@ class Writer:
         before = self._desired or {}
         self._desired = desired = dict(desired)
         for key in self._keep_others.symmetric_difference(keep_others):
-            self._known.forget(key)  # what is ours there is another question now
-            self._synced.discard(key)
+            self._records.pop(key, None)  # what is ours there is another question now
         self._keep_others = frozenset(keep_others)
         self._due_ns = min(self._due_ns, 0)
         gone = [key for key in before if key not in desired]
@@ -177,7 +154,7 @@ class Writer:
 
     def in_step(self) -> bool:
         """Whether all that is wanted is written, as far as we know."""
-        return self._desired is not None and self._known.listing is not None and not self._dirty and not self._batch
+        return self._desired is not None and self._is_listed and not self._todo and not self._batch
 
     def round_ns(self) -> int:
         """How long one comparison of everything takes: drift is put back in this time at the latest."""
@@ -210,7 +187,8 @@ class Writer:
     def flush(self) -> None:
         """``lvs_flush``: delete everything there is, others' too. Raises KernelError."""
         self._opened().flush()
-        self._known = _Known()
+        self._records.clear()
+        self._is_listed = False
         self._own(Owned())
 
     def stop(self, what: FlushOnStop) -> None:
@@ -238,25 +216,35 @@ class Writer:
         if self._batch is not None:
             self._send(kernel, self._batch, now_ns)
             return now_ns
-        if self._known.listing is None or (not self._queue and now_ns >= self._next_round_ns()):
+        if not self._is_listed or (not self._queue and now_ns >= self._next_round_ns()):
             self._begin_round(kernel, desired, now_ns)
         read = self._read_portion(kernel, desired)
         if not self._queue and read:
             self.counters.rounds += 1
             self.counters.last_round_ns = now_ns - self._round_ns
-        if self._queue and self._queue[0] not in self._known.table:
+        if self._queue and self._record_of(self._queue[0]).have is None:
             return now_ns  # nothing can be written there before it is known
         self._batch = self._next_batch(desired, now_ns)
         if self._batch is not None:
             self._send(kernel, self._batch, now_ns)
             return now_ns
         due = now_ns + read * _PACE_NS // _PORTION if self._queue else self._next_round_ns()
-        return max(now_ns + 1, min([due, *(one.at_ns for one in self._retries.values())]))
+        return max(now_ns + 1, min([due, *self._retries()]))
+
+    def _retries(self) -> list[int]:
+        """When to write again what the kernel refused."""
+        return [retry_ns for retry_ns in [self._record_of(key).retry_ns for key in self._todo] if retry_ns]
 
     def _next_round_ns(self) -> int:
         """While much is to be written, less is read again: it would be read in full, as it has just been written."""
-        many = len(self._dirty) > len(self._retries) + _MANY
+        many = len(self._todo) > _MANY and len(self._todo) > len(self._retries()) + _MANY
         return self._round_ns + (_LATER if many else 1) * ROUND_NS
+
+    def _record_of(self, key: ServiceKey) -> ServiceRecord:
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = ServiceRecord()
+        return record
 
     def _opened(self) -> Kernel:
         if self._kernel is None:
@@ -265,23 +253,24 @@ class Writer:
 
     def _begin_round(self, kernel: Kernel, desired: Table, now_ns: int) -> None:
         """Which services there are, and which are others than we thought."""
-        known = self._known
         listing = {entry.service.key: virtual_service(entry.service).service for entry in kernel.services()}
-        for key in [key for key in known.table if key not in listing]:
-            known.forget(key)
-            self._found_drift(key)
-        for key, service in listing.items():
-            have = known.table.get(key)
-            if have is not None and have.service != service:
-                known.table[key] = replace(have, service=service)
-                self._found_drift(key)
-        for key in (*desired, *self.owned.services):
-            if key not in known.table and (key in desired or key in listing):
-                self._dirty[key] = None
-        known.listing = listing
+        for key, record in self._records.items():
+            if record.have is None or record.have.service == listing.get(key):
+                continue
+            if key in listing:
+                record.have = replace(record.have, service=listing[key])
+            else:
+                record.forget()
+            self._found_drift(key, record)
         gone = [key for key in self.owned.services if key not in desired and key not in listing]
+        for key in (*desired, *self.owned.services.difference(gone)):
+            if self._record_of(key).have is None:
+                self._todo[key] = None
+        self._listing, self._is_listed = listing, True
         self._own(self.owned.with_table(desired, self._keep_others).without(gone))
-        self._queue = sorted((key for key in desired if key in listing), key=lambda key: key in known.table)
+        self._queue = sorted(
+            (key for key in desired if key in listing), key=lambda key: self._record_of(key).have is not None
+        )
         self._round_ns = now_ns
 
     def _read_portion(self, kernel: Kernel, desired: Table) -> int:
@@ -289,40 +278,38 @@ class Writer:
         read = 0
         while self._queue and read < _PORTION:
             key = self._queue.pop(0)
-            if key in desired:
+            if key in desired and key in self._listing:
                 read += 1 + self._read(kernel, key, desired[key])
         return read
 
     def _read(self, kernel: Kernel, key: ServiceKey, wanted: VirtualService) -> int:
-        known = self._known
-        if key in known.digests and key in known.table:
+        record = self._record_of(key)
+        if record.digest is not None and record.have is not None:
             digest = kernel.digest(key)
-            if digest == known.digests[key]:
+            if digest == record.digest:
                 return digest[0]
         entries, digest = kernel.destinations_and_digest(key)
-        have = virtual_service((known.listing or {})[key], [entry.destination for entry in entries])
+        have = virtual_service(self._listing[key], [entry.destination for entry in entries])
         if key in self._keep_others:
             have = ours(have, wanted, self.owned.servers.get(key, frozenset()))
-        believed = known.table.get(key)
-        known.table[key], known.digests[key] = have, digest
-        if believed is not None and have != believed:
-            self._found_drift(key)
-        elif have != wanted:
-            self._dirty[key] = None
+        believed = record.have
+        record.have, record.digest = have, digest
+        if have == wanted:
+            record.settle()
+        elif believed is not None and have != believed:
+            self._found_drift(key, record)
         else:
-            self._synced.add(key)
-            self._dirty.pop(key, None)
+            self._todo[key] = None
         return len(entries)
 
-    def _found_drift(self, key: ServiceKey) -> None:
-        self._dirty[key] = None
-        if key in self._synced:
-            self._drifted.add(key)
+    def _found_drift(self, key: ServiceKey, record: ServiceRecord) -> None:
+        self._todo[key] = None
+        record.differs()
 
     def _mark(self, key: ServiceKey) -> None:
         """Something else is wanted there."""
-        self._dirty[key] = None
-        self._drifted.discard(key)
+        self._todo[key] = None
+        self._record_of(key).wanted_otherwise()
         self._due_ns = min(self._due_ns, 0)
 
     # Writing
@@ -331,20 +318,21 @@ class Writer:
         before: Table = {}
         after: Table = {}
         size = 0
-        for key in list(self._dirty):
-            retry = self._retries.get(key)
-            if retry is not None and now_ns < retry.at_ns:
+        for key in [key for key in self._todo if now_ns >= self._record_of(key).retry_ns]:
+            want = desired.get(key)
+            if want is not None and self._is_unread(key):
+                if key not in self._queue:
+                    self._queue.insert(0, key)
                 continue
-            del self._dirty[key]
-            have, want = self._known.table.get(key), desired.get(key)
-            if have is None and key in (self._known.listing or {}):
-                if want is None:
-                    have = VirtualService((self._known.listing or {})[key])  # its servers go with it
+            del self._todo[key]
+            have = self._record_of(key).have if want is not None else self._to_be_deleted(key)
+            if have == want:
+                # as wanted, or neither wanted nor ours
+                if want is not None:
+                    self._record_of(key).settle()
                 else:
-                    self._dirty[key] = None
-                    if key not in self._queue:
-                        self._queue.insert(0, key)
-                    continue
+                    self._records.pop(key, None)
+                continue
             if have is not None:
                 before[key] = have
             if want is not None:
@@ -352,9 +340,16 @@ class Writer:
             size += len(want.servers) if want is not None else 1
             if size >= _PORTION:
                 break
-        todo = changes(before, after)
-        self._synced.update(after)
-        return _Batch(todo, before, after) if todo else None
+        return _Batch(changes(before, after), before, after) if before or after else None
+
+    def _is_unread(self, key: ServiceKey) -> bool:
+        return self._record_of(key).have is None and key in self._listing
+
+    def _to_be_deleted(self, key: ServiceKey) -> VirtualService | None:
+        """What the kernel has of a service that is not wanted; its real servers go with it, and are not read."""
+        if key not in self.owned.services:
+            return None  # somebody else's, that was in the configuration and was not written
+        return VirtualService(self._listing[key]) if key in self._listing else None
 
     def _send(self, kernel: Kernel, batch: _Batch, now_ns: int) -> None:
         """The next portion of a batch."""
@@ -373,43 +368,33 @@ class Writer:
             self._finished(batch)
 
     def _finished(self, batch: _Batch) -> None:
-        gone = [key for key in batch.before if key not in batch.after]
-        listing = self._known.listing or {}
-        for key in gone:
-            self._known.forget(key)
-            listing.pop(key, None)
-            self._synced.discard(key)
-        for key, virtual in batch.after.items():
-            self._known.table[key] = virtual
-            self._known.digests.pop(key, None)
-            listing[key] = virtual.service
-            self._retries.pop(key, None)
-        self._own(self.owned.without(gone))
         self._tell_repaired(batch)
+        gone = [key for key in batch.before if key not in batch.after]
+        for key in gone:
+            self._records.pop(key, None)
+            self._listing.pop(key, None)
+        for key, virtual in batch.after.items():
+            self._record_of(key).written(virtual)
+            self._listing[key] = virtual.service
+        self._own(self.owned.without(gone))
 
     def _tell_repaired(self, batch: _Batch) -> None:
-        for key in [key for key in self._drifted if key in batch.before or key in batch.after]:
-            self._drifted.discard(key)
+        for key in [key for key in batch.after if self._record_of(key).drifted]:
             told = [change for change in batch.todo if _key_of(change) == key]
-            if told:
-                self.counters.drifts += 1
-                self.counters.repaired += len(told)
-                self._repaired(Repaired(key, tuple(str(change) for change in told[:_TOLD_CHANGES]), len(told)))
+            self.counters.drifts += 1
+            self.counters.repaired += len(told)
+            self._repaired(Repaired(key, tuple(str(change) for change in told[:_TOLD_CHANGES]), len(told)))
 
     def _refused(self, batch: _Batch, error: ChangeRefused, now_ns: int) -> None:
         """What is true now is read again; the service of the refused change waits longer and longer."""
         self._batch = None
         self.counters.refused += 1 + error.others
-        key = _key_of(error.change)
-        before = self._retries.get(key)
-        delay = min(2 * before.delay_ns, _LAST_RETRY_NS) if before is not None else _FIRST_RETRY_NS
-        if before is None or before.told != str(error):
+        if self._record_of(_key_of(error.change)).refused(str(error), now_ns):
             _log.error("%s; trying again", error)
-        self._retries[key] = _Retry(now_ns + delay, delay, str(error))
-        for one in {**batch.before, **batch.after}:
-            self._known.forget(one)
-            self._dirty[one] = None
-        self._known.listing = None
+        for key in {**batch.before, **batch.after}:
+            self._record_of(key).forget()
+            self._todo[key] = None
+        self._is_listed = False
         self._queue = []
 
     def _failed(self, error: KernelError, now_ns: int) -> None:
@@ -418,9 +403,11 @@ class Writer:
         if self.error != str(error):
             _log.error("%s; trying again", error)
         self.error = str(error)
-        self._delay_ns = min(2 * self._delay_ns, _LAST_RETRY_NS) or _FIRST_RETRY_NS
+        self._delay_ns = longer(self._delay_ns)
         self._due_ns = now_ns + self._delay_ns
-        self._known, self._queue, self._batch = _Known(), [], None
+        for record in self._records.values():
+            record.forget()
+        self._is_listed, self._queue, self._batch = False, [], None
         self.close()
 
     def _own(self, owned: Owned) -> None:

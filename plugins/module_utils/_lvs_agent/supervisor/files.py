@@ -17,10 +17,11 @@ _POLL_SECONDS = 0.02
 _log = logging.getLogger(__name__)
 
 
-def replace(path: str, content: bytes, mode: int) -> None:
+def replace(path: str, content: bytes, mode: int, *, durable: bool = False) -> None:
     """Make the file at ``path`` have this content; a reader sees all of it or the one before.
 
-    Raises OSError, with the path.
+    ``durable``: it is on the disk on return, so that a loss of power leaves this content, not an empty file (fsync(2):
+    the file before it gets its name, and then the directory). Raises OSError, with the path.
     """
     draft = f"{path}.{os.getpid()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -33,6 +34,9 @@ def replace(path: str, content: bytes, mode: int) -> None:
     try:
         with open(handle, "wb") as file:
             file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(draft, path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -40,6 +44,16 @@ def replace(path: str, content: bytes, mode: int) -> None:
         # write(2) of a full file system knows no path
         error.filename = path
         raise
+    if durable:
+        _sync_directory(os.path.dirname(path) or ".")
+
+
+def _sync_directory(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class Locked(KernelError):

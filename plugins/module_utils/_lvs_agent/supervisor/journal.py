@@ -55,10 +55,19 @@ class Journal:
             _log.warning("%s: the host was too busy, or stood still", late)
             self.event("stall", late)
         elif isinstance(message, messages.PriorityChanged):
-            faults = f", {'; '.join(message.faults)}" if message.faults else ""
-            cause = f"{message.former} -> {message.priority}{faults}"
-            _log.info("%s: priority %s", message.name, cause)
-            self.event("priority", cause, name=message.name, priority=message.priority)
+            self._priority_changed(message)
+
+    def _priority_changed(self, message: messages.PriorityChanged) -> None:
+        """The priority, the faults, or both are others than before."""
+        faults = "; ".join(message.faults)
+        if message.priority == message.former:
+            cause = faults or "no fault is left"
+            _log.info("%s: %s", message.name, f"unfit: {cause}" if faults else cause)
+            self.event("fault", cause, name=message.name)
+            return
+        cause = f"{message.former} -> {message.priority}{f', {faults}' if faults else ''}"
+        _log.info("%s: priority %s", message.name, cause)
+        self.event("priority", cause, name=message.name, priority=message.priority)
 
     def vrrp_ended(self) -> None:
         """The VRRP process has ended, and its alarms with it: the next one raises its own."""

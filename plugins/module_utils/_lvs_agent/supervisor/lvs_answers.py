@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..kernel.ipvs_types import FWD_DROUTE, FWD_LOCALNODE, FWD_MASQ, FWD_TUNNEL
+from ..lvs.drained import Tally, tally, to_json, total
 from ..lvs.overrides import drain_of, progress
 from ..lvs.reconcile import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ..health.plan import CheckId
     from ..health.scheduler import Result
     from ..kernel.ipvs_types import DestinationEntry, ServiceKey
+    from ..lvs.drained import Left
     from ..lvs.overrides import Drain, Overrides
     from ..lvs.plan import RealServerPlan, VirtualServerPlan
     from ..lvs.state import ServerState, ServiceState
@@ -32,15 +34,18 @@ class Connections(NamedTuple):
     """Of a real server, in all the kernel's services of its virtual server; ``weight`` is the one it has there."""
 
     weight: int
-    active: int
-    inactive: int
+    tally: Tally
+
+
+_NO_CONNECTIONS = Connections(0, Tally())
 
 
 @dataclass(frozen=True)
 class View:
     """What an answer is made of. ``kernel`` are the real servers the kernel has, by service.
 
-    ``names`` are the real servers with a DNS name. ``now_ns`` is CLOCK_MONOTONIC, ``wall_ns`` CLOCK_REALTIME.
+    ``left`` says of a real server's counters what a drain waits for. ``names`` are the real servers with a DNS name.
+    ``now_ns`` is CLOCK_MONOTONIC, ``wall_ns`` CLOCK_REALTIME.
     """
 
     states: Mapping[str, ServiceState]
@@ -50,6 +55,7 @@ class View:
     kernel: Mapping[ServiceKey, Sequence[DestinationEntry]]
     now_ns: int
     wall_ns: int
+    left: Callable[[RealServerPlan, Tally], Left]
     names: Mapping[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
 
@@ -62,10 +68,8 @@ def connections(
         for entry in kernel.get(service.key, ()):
             server = entry.destination
             key = (server.addr, server.port)
-            before = found.get(key, Connections(0, 0, 0))
-            found[key] = Connections(
-                server.weight, before.active + entry.active_conns, before.inactive + entry.inact_conns
-            )
+            before = found.get(key, _NO_CONNECTIONS)
+            found[key] = Connections(server.weight, total([before.tally, tally(service.key, entry)]))
     return found
 
 
@@ -117,24 +121,26 @@ def _server(
     server: RealServerPlan, state: ServerState, kernel: Connections | None, drains: Mapping[str, Drain], view: View
 ) -> dict[str, Any]:
     drain = drain_of(drains, server.name, server.destination.addr)
-    active = kernel.active if kernel is not None else 0
+    has = (kernel or _NO_CONNECTIONS).tally
+    said = _drain(drain, view.left(server, has), view.wall_ns) if drain is not None else None
     return {
         "server": server.name,
         "weight": kernel.weight if kernel is not None else 0,
         "configured_weight": server.destination.weight,
-        "state": _word(state, drain, active, view.wall_ns),
+        "state": _word(state, said),
         "in_table": kernel is not None,
-        "active": active,
-        "inactive": kernel.inactive if kernel is not None else 0,
-        "drain": _drain(drain, active, view.wall_ns) if drain is not None else None,
+        "active": has.active,
+        "inactive": has.inactive + has.udp + has.marked,
+        "templates": has.templates,
+        "drain": said,
         "checks": [_check(check, view) for check in server.checks],
     }
 
 
-def _word(state: ServerState, drain: Drain | None, active: int, wall_ns: int) -> str:
+def _word(state: ServerState, drain: Mapping[str, Any] | None) -> str:
     """One word or two for people."""
     if drain is not None:
-        return progress(drain, active, wall_ns).value
+        return f"{drain['progress']}{'' if state.up else ', down'}"
     if state.held:
         return "down, kept"
     if not state.up:
@@ -144,11 +150,12 @@ def _word(state: ServerState, drain: Drain | None, active: int, wall_ns: int) ->
     return "slow start" if state.ramp_ns else "up"
 
 
-def _drain(drain: Drain, active: int, wall_ns: int) -> dict[str, Any]:
+def _drain(drain: Drain, left: Left, wall_ns: int) -> dict[str, Any]:
     return {
         "since": drain.since_ns / _SECOND,
         "until": drain.until_ns / _SECOND if drain.until_ns else None,
-        "progress": progress(drain, active, wall_ns).value,
+        "progress": progress(drain, left.waited_for, wall_ns).value,
+        "left": to_json(left),
         "everywhere": not drain.service,
     }
 

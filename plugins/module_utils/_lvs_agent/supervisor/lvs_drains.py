@@ -86,7 +86,7 @@ def order(said: str, service: str, wall_ns: int, timeout_ns: int) -> Drain:
 @dataclass
 class Waiting:
     """Somebody waits for servers to be drained: until ``written_ns`` at most for the kernel's table, and if ``wait``
-    until ``until_ns`` at most for the last connection. Times are CLOCK_MONOTONIC.
+    until ``until_ns`` at most for what :mod:`..lvs.drained` waits for. Times are CLOCK_MONOTONIC.
     """
 
     number: int

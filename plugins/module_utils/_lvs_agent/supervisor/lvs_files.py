@@ -79,7 +79,7 @@ class LvsFiles:
 
     def keep_drains(self, orders: Overrides) -> None:
         """Those from now on. Raises OSError."""
-        files.replace(self._drains, json.dumps(orders.to_json()).encode() + b"\n", _MODE)
+        files.replace(self._drains, json.dumps(orders.to_json()).encode() + b"\n", _MODE, durable=True)
 
     def addresses(self) -> dict[tuple[str, str], tuple[str, str]]:
         """The last good answers: of each real server with a DNS name that name, and its address."""
@@ -95,7 +95,7 @@ class LvsFiles:
     def keep_addresses(self, found: Mapping[tuple[str, str], tuple[str, str]]) -> None:
         """Those from now on. Raises OSError."""
         said = [[*key, *one] for key, one in found.items()]
-        files.replace(self._addresses, json.dumps(said).encode() + b"\n", _MODE)
+        files.replace(self._addresses, json.dumps(said).encode() + b"\n", _MODE, durable=True)
 
     def borrowed(self) -> list[str]:
         """The interfaces whose ``accept_local`` we have set."""

@@ -9,7 +9,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ..control.protocol import Refused
-from ..lvs import messages
+from ..kernel.errors import KernelError
+from ..kernel.ipvs_types import FWD_MASQ
+from ..lvs import drained, messages
 from ..lvs.decisions import Decisions
 from ..lvs.desired import Health
 from ..lvs.overrides import NotDrained
@@ -19,15 +21,16 @@ from . import lvs_answers, lvs_drains, lvs_settings
 from .loop import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Protocol
 
     from ..health.scheduler import Scheduler
     from ..kernel.ipvs import Ipvs
     from ..kernel.ipvs_types import ServiceKey
+    from ..lvs.drained import Left
     from ..lvs.overrides import Overrides
     from ..lvs.owned import Owned
-    from ..lvs.plan import VirtualServerPlan
+    from ..lvs.plan import RealServerPlan, VirtualServerPlan
     from ..lvs.table import Table
     from .lvs_drains import Target, Waiting
     from .lvs_settings import LvsSettings
@@ -52,6 +55,12 @@ if TYPE_CHECKING:
 
         def owned(self) -> Owned:
             """Which services of the kernel are ours."""
+
+        def templates_end(self) -> bool:
+            """Whether a persistence template leads nobody to a server of weight 0 (expire_quiescent_template)."""
+
+        def udp_flows(self) -> Mapping[tuple[str, int], int] | None:
+            """How many UDP flows each real server has, by address and port; None when that takes too long."""
 
         def keep_drains(self, orders: Overrides) -> None:
             """For ever. Raises OSError."""
@@ -83,20 +92,24 @@ class LvsOperator:
         return self._look_ns
 
     def handle(self, now_ns: int) -> None:
-        """Answer those whose order is in the table and whose connections are gone, or whose time is over."""
-        left: list[Waiting] = []
+        """Answer those whose order is in the table and whose clients are gone, or whose time is over."""
         written = self._process.in_step()
-        for one in self._waiting:
-            if not written and now_ns < one.written_ns:
-                left.append(one)
-                continue
-            connections = self._connections(one.targets)
-            if one.wait and connections and now_ns < one.until_ns:
-                left.append(one)
-            else:
-                self._tell_drained(one, connections)
-        self._waiting = left
-        self._look_ns = now_ns + (_LOOK_NS if written else _SOON_NS) if left else NEVER
+        self._waiting = [one for one in self._waiting if not self._is_over(one, now_ns, written=written)]
+        self._look_ns = now_ns + (_LOOK_NS if written else _SOON_NS) if self._waiting else NEVER
+
+    def _is_over(self, one: Waiting, now_ns: int, *, written: bool) -> bool:
+        """Whether it has been answered."""
+        if not written and now_ns < one.written_ns:
+            return False
+        try:
+            left = self._left(one.targets)
+        except KernelError as error:
+            self._process.tell(messages.Answer(one.number, refused=("kernel", str(error), "")))
+            return True
+        if one.wait and left.waited_for and now_ns < one.until_ns:
+            return False
+        self._tell_drained(one, left)
+        return True
 
     def ask(self, question: messages.Ask, now_ns: int) -> None:
         """Answer, now or later. Raises Refused, KernelError."""
@@ -127,6 +140,7 @@ class LvsOperator:
             {key: servers for key, (_service, servers) in kernel.table(keys).items()},
             now_ns,
             time.time_ns(),
+            self._judge(),
             self._process.names(),
         )
         return lvs_answers.servers(plans, view)
@@ -187,8 +201,8 @@ class LvsOperator:
         try:
             orders = decisions.overrides.without_drain(name, question.server)
         except NotDrained as error:
-            drained = [drain.server for drain in decisions.overrides.drains.values()]
-            instead = f"drained: {', '.join(drained)}" if drained else "nothing is drained"
+            names = [drain.server for drain in decisions.overrides.drains.values()]
+            instead = f"drained: {', '.join(names)}" if names else "nothing is drained"
             raise Refused("not_drained", str(error), instead) from error
         self._order(orders)
         self._answer(question, {"undrained": question.server, "service": name or None})
@@ -201,24 +215,44 @@ class LvsOperator:
             raise Refused("not_kept", f"the order cannot be kept: {error}", "see to the state directory") from error
         self._process.decisions.order(orders)
 
-    def _connections(self, found: Iterable[Target]) -> int:
-        """Active connections of all of them; those of UDP are never active for the kernel."""
+    def _left(self, found: Iterable[Target]) -> Left:
+        """What is left on all of them."""
         pairs = list(found)
         keys = {service.key for plan, _server in pairs for service in plan.services}
         table = {key: servers for key, (_service, servers) in self._process.kernel().table(keys).items()}
-        total = 0
-        for plan, server in pairs:
-            there = lvs_answers.of_server(plan, server, lvs_answers.connections(plan, table))
-            total += there.active if there is not None else 0
-        return total
+        judge = self._judge()
+        there = [
+            (server, lvs_answers.of_server(plan, server, lvs_answers.connections(plan, table)))
+            for plan, server in pairs
+        ]
+        return drained.together(judge(server, one.tally) for server, one in there if one is not None)
 
-    def _tell_drained(self, one: Waiting, connections: int) -> None:
-        places = [f"{server.name} of {plan.name}" for plan, server in one.targets]
-        done = not connections
-        count = "1 connection is" if connections == 1 else f"{connections} connections are"
-        late = " after the time given" if one.wait else ""
-        said = "no connection is left" if done else f"{count} left{late}; no new ones come"
-        result = {"done": done, "waited": one.wait, "drained": places, "connections": connections, "said": said}
+    def _judge(self) -> Callable[[RealServerPlan, drained.Tally], Left]:
+        """Says what is left of a real server's counters; UDP flows are read once, and only if they are to be known."""
+        templates_end = self._process.templates_end()
+        read: list[Mapping[tuple[str, int], int] | None] = []
+
+        def left(server: RealServerPlan, found: drained.Tally) -> Left:
+            marked: int | None = 0
+            if found.marked:
+                if not read:
+                    read.append(self._process.udp_flows())
+                at = server.destination
+                # DR and TUN leave a packet its port
+                marked = drained.flows_to(read[0], at.addr, at.port if at.fwd_method == FWD_MASQ else 0)
+            return drained.left(found, templates_end=templates_end, marked_udp=marked)
+
+        return left
+
+    def _tell_drained(self, one: Waiting, left: Left) -> None:
+        result = {
+            "done": not left.waited_for,
+            "waited": one.wait,
+            "drained": [f"{server.name} of {plan.name}" for plan, server in one.targets],
+            "connections": left.active + left.udp,
+            "left": drained.to_json(left),
+            "said": drained.sentence(left, late=one.wait),
+        }
         self._process.tell(messages.Answer(one.number, result))
 
 

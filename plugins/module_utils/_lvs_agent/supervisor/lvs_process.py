@@ -23,7 +23,8 @@ from ..health.plan import CheckId
 from ..health.scheduler import Scheduler
 from ..kernel.errors import KernelError
 from ..kernel.ipvs import Ipvs
-from ..lvs import messages, sync_daemon, via_vip
+from ..kernel.ipvs_conn import TooLong, udp_flows
+from ..lvs import messages, sync_daemon, templates, via_vip
 from ..lvs.decisions import Decisions
 from ..lvs.desired import Health
 from ..lvs.reply_path import ReplyPath
@@ -38,7 +39,7 @@ from .lvs_searches import LvsSearches
 from .scheduling import Scheduled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..lvs.overrides import Overrides
     from ..lvs.owned import Owned
@@ -52,6 +53,7 @@ _SECOND = 1_000_000_000
 _KEEP_SHARE = 20  # writing down what is known takes one part in so many of its time, at most
 _PATH_NS = 5 * _SECOND
 _READY_NS = 10 * _SECOND
+_LISTING_S = 0.05  # the kernel's list of connections may take that long to read; checks wait meanwhile
 _log = logging.getLogger(__name__)
 
 
@@ -88,6 +90,7 @@ class LvsProcess:
         )
         self._writer = Writer(connect, files.record, self._repaired, files.owned())
         self._sync = sync_daemon.SyncDaemons()
+        self._templates = templates.TemplateExpiry()
         self._line = Line(channel, self._told, self._alone)
         self._operator = LvsOperator(self)
         self._parts: Parts = {}
@@ -149,6 +152,7 @@ class LvsProcess:
             self._heartbeat_ns = now_ns + _SECOND
             self.tell(messages.Heartbeat(now_ns, self._summary(now_ns)))
             self._follow_sync()
+            self._templates.follow()
             self._move(now_ns)
             self._follow_probes(now_ns)
             if self._news and now_ns >= self._keep_ns:
@@ -225,6 +229,7 @@ class LvsProcess:
             problems += self._tried(self._writer.flush)
         self._writer.configure(self.decisions.table, self.decisions.keep_others())
         problems += self._tried(lambda: self._set_timeouts(settings))
+        self._templates.configure(settings.plan.virtual_servers)
         self._follow_sync()
         self._tell_all([*told, *decided.transitions])
         self._news = True
@@ -403,6 +408,17 @@ class LvsProcess:
     def owned(self) -> Owned:
         """Which services of the kernel are ours."""
         return self._writer.owned
+
+    def templates_end(self) -> bool:
+        """Whether a persistence template leads nobody to a server of weight 0."""
+        return templates.end_when_drained()
+
+    def udp_flows(self) -> Mapping[tuple[str, int], int] | None:
+        """How many UDP flows each real server has, by address and port; None when that takes too long."""
+        try:
+            return udp_flows(within_s=_LISTING_S)
+        except TooLong:
+            return None
 
     def keep_drains(self, orders: Overrides) -> None:
         """For ever. Raises OSError."""
