@@ -145,7 +145,9 @@ def test_a_search_that_has_not_begun_says_nothing_about_the_server() -> None:
             search.done = None
 
     with server(says(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nup")) as port:
-        tools = Tools(None, random.Random(1), lambda _attempt: None, lambda _fd: None, lambda _endpoint: KERNELS, Busy())
+        tools = Tools(
+            None, random.Random(1), lambda _attempt: None, lambda _fd: None, lambda _endpoint: KERNELS, Busy()
+        )
         attempt = HttpAttempt(http(here(port), regex="up"), Timing(SECOND, SECOND, SECOND, 0, 2 * SECOND), tools)
         attempt.start(time.monotonic_ns())
         while attempt.fd >= 0:
