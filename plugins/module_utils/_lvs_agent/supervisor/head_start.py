@@ -99,7 +99,7 @@ def _go_on(saved: Saved, taken: Taken, owned: Owned, entry: Entry, keep: tuple[i
     """Fork the process, with the lock and the record of adverts; None when that cannot be."""
     adverts = keep[1]
     masters = resumes(saved.states, saved.alive_ns, adverts)
-    configure = Configure(taken.plan, masters, owned.leftovers(taken.plan), owned.borrowed)
+    configure = Configure(taken.plan, masters, owned.leftovers(taken.plan), owned.borrowed, owned.former)
     first: tuple[ToVrrp, ...] = (*saved.results, configure)
     ours, theirs = pair(KEPT)
     try:

@@ -188,7 +188,7 @@ class VrrpKeeper:
         elif isinstance(message, messages.Configured):
             self._resumes = ()
             if self._plan is not None:
-                self.owned.carried_out(self._plan)
+                self.owned.carried_out(self._plan, message.own)
         if self._configured:
             message = self._note(message)
         self._listener.heard(message, now_ns)
@@ -228,8 +228,9 @@ class VrrpKeeper:
             return
         for result in self._listener.results():
             self.child.send(result)
-        leftovers = self.owned.leftovers(self._plan)
-        self.child.send(messages.Configure(self._plan, self._resumes, leftovers, self.owned.borrowed))
+        owned = self.owned
+        leftovers = owned.leftovers(self._plan)
+        self.child.send(messages.Configure(self._plan, self._resumes, leftovers, owned.borrowed, owned.former))
         self._configured = True
 
     # ---- ends

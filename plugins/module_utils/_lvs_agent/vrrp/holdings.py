@@ -30,6 +30,9 @@ _SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 _LOCAL = 2
 _LINK_SCOPED = (1, 3, 4, 5)  # unicast, broadcast, anycast, multicast
 
+#: RTPROT_KEEPALIVED of linux/rtnetlink.h: who adds VIPs, as ``ip address`` shows it.
+KEEPALIVED = 18
+
 Index = Mapping[str, int]
 
 
@@ -126,6 +129,7 @@ def address_of(holding: Holding, ifindex: int) -> AddressInfo:
         holding.peer,
         flags,
         holding.preferred_lft,
+        KEEPALIVED,
     )
 
 

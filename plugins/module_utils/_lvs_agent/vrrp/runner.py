@@ -12,6 +12,7 @@ from . import ah
 from .actions import State
 from .alarms import NEVER
 from .debounce import Running
+from .followed import followed
 from .holdings import Held
 from .ip import text
 from .machine import Machine
@@ -41,14 +42,15 @@ class Edge:
 class Runner:
     """Read its attributes; the loop changes them.
 
-    ``source`` is the packed address of its adverts, b"" while there is none. ``held`` is what it holds, None when
-    nothing. ``last_state`` is the one that was told last. ``scheduled`` is its earliest entry in the loop's heap.
-    ``extra_at`` is when ``garp_extra_if`` is due. ``gone``: no longer configured. ``failing`` is what was told last of
-    what does not work, by what is being done.
+    ``source`` is the packed address of its adverts, b"" while there is none. ``followed`` is what it needs to be up.
+    ``held`` is what it holds, None when nothing. ``last_state`` is the one that was told last. ``scheduled`` is its
+    earliest entry in the loop's heap. ``extra_at`` is when ``garp_extra_if`` is due. ``gone``: no longer configured.
+    ``failing`` is what was told last of what does not work, by what is being done.
     """
 
     def __init__(self, plan: InstancePlan, sequence: int, now: int) -> None:
         self.plan = plan
+        self.followed = followed(plan)
         self.machine = Machine(replace(plan.instance, source=plan.instance.source or _nobody(plan)))
         self.group: Group | None = None
         self.group_tracks: tuple[Track, ...] = ()
@@ -86,6 +88,8 @@ class Runner:
 
     def renew(self, plan: InstancePlan, source: bytes) -> None:
         """Other parameters, or another source: the packets are built anew; the machine is to be told afterwards."""
+        if plan is not self.plan:
+            self.followed = followed(plan)
         self.plan, self.source = plan, source
         if not source:
             self.transmitter = self.receiver = None
