@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.netns.conftest import Host
+from tests.integration.netns.daemon import Daemon, pack
 from tests.integration.netns.test_vrrp_process import INTERVAL, words
 from tests.integration.netns.wire import Agent, Keepalived, Site, site, vips, wait_until
 
@@ -337,3 +338,39 @@ def test_a_vip_that_the_host_gets_beside_us_is_a_fault_of_the_backup(
         assert in_state(a, "MASTER")()
     finally:
         b.close()
+
+
+# ---- another daemon on the same host
+
+
+def test_another_daemon_on_the_host_is_named(wire: Site, tmp_path: Path) -> None:
+    pack(tmp_path / "a.pyz", "1.0.0")
+    daemon = Daemon(wire.a, tmp_path / "a", tmp_path / "a.pyz", words())
+    second = Daemon(wire.a, tmp_path / "b", tmp_path / "a.pyz", words(priority=100))
+    theirs = tmp_path / "k.conf"
+
+    def named(one: Daemon) -> list[str]:
+        alarms = one.quick("status").get("alarms", [])
+        return [str(alarm["detail"]) for alarm in alarms if alarm["kind"] == "another_vrrp_daemon"]
+
+    try:
+        daemon.start()
+        daemon.wait_for(V="MASTER")
+        theirs.write_text(words())
+        keepalived = Keepalived(wire.a, theirs)
+        try:
+            wait_until(lambda: named(daemon), "an alarm", lambda: daemon.log)
+            pid = int(theirs.with_suffix(".vrrp.pid").read_text())
+            said = f"keepalived (process {pid}) speaks VRRP on this host with virtual_router_id 51, as lvs-agent does"
+            assert [one for one in named(daemon) if one.startswith(said)], named(daemon)
+            assert said in " ".join(daemon.quick("status")["problems"])
+        finally:
+            keepalived.stop()
+        wait_until(lambda: not named(daemon), "no alarm any more", lambda: str(named(daemon)))
+        second.start()
+        wait_until(lambda: named(daemon) and named(second), "both say so", lambda: f"{daemon.log} {second.log}")
+        assert str(second.vrrp_pid()) in named(daemon)[0]
+        assert str(daemon.vrrp_pid()) in named(second)[0]
+    finally:
+        for one in (second, daemon):
+            one.close()

@@ -103,6 +103,10 @@ class VrrpKeeper:
         """The process, None while there is none."""
         return self._kept.child
 
+    def pids(self) -> list[int]:
+        """Of all VRRP processes of ours: the one that is at work, and that of the program before."""
+        return [one.child.pid for one in (self._kept, self._former) if one.child is not None]
+
     @property
     def deaths(self) -> int:
         """How often one ended unasked."""
