@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from tests.integration.netns.conftest import Host
 from tests.integration.netns.daemon import Daemon, pack
 from tests.integration.netns.test_vrrp_process import INTERVAL, words
-from tests.integration.netns.wire import Agent, Keepalived, Site, site, vips, wait_until
+from tests.integration.netns.wire import LIBRARY, Agent, Keepalived, Site, site, vips, wait_until
 
 pytestmark = pytest.mark.root
 
@@ -89,6 +91,14 @@ def fault(agent: Agent) -> str:
     return "; ".join(found)
 
 
+def checked(host: Host, file: Path) -> str:
+    """What lvs-agent check --local says of it, and its exit status."""
+    check = (sys.executable, "-m", "_lvs_agent.cli", "check", "--local", str(file))
+    command = host.command("env", f"PYTHONPATH={LIBRARY}", *check)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return f"{done.stdout} exit {done.returncode}"
+
+
 def in_state(agent: Agent, state: str, name: str = "V") -> Callable[[], bool]:
     """Whether an instance is in it now."""
 
@@ -125,6 +135,9 @@ def test_what_keepalived_cannot_do_without_neither_can_we(wire: Site, start: Sta
         for port in ("p11", "p21"):
             bridge.run("ip", "link", "set", port, "down")
         both(FREE, "without a carrier")
+        beforehand = checked(wire.a, tmp_path / "a.conf")
+        told_of = "interface eth1 has no carrier: the instance is in FAULT until it is up"
+        assert beforehand.count(told_of) == 7, beforehand
         said = faults(a)
         assert {name for name, found in said.items() if not found} == {f"V{number}" for number in FREE}
         assert said["V2"] == ["interface eth1 has no carrier, needed by VIP 10.1.0.102/24"]
@@ -185,6 +198,8 @@ def test_a_source_address_that_is_not_here_is_a_fault(wire: Site, start: Start, 
         time.sleep(1)
         assert not wire.witness.of(102)
         assert not wire.witness.of(202)
+        beforehand = checked(wire.a, tmp_path / "a.conf")
+        assert beforehand.count("the instance is in FAULT until it does") == len(SOURCES), beforehand
         assert faults(a) == {
             "mcast": ["this host does not have 10.0.0.77"],
             "unicast": ["this host does not have 10.0.0.77"],
@@ -302,6 +317,9 @@ def test_a_vip_that_is_the_hosts_own_address_stays(wire: Site, start: Start, tmp
     said = "VIP 10.0.0.5 is an address of this host already, which lvs-agent did not add to eth0"
     assert fault(a).startswith(said)
     a.crash()
+    refused = checked(wire.a, tmp_path / "a.conf")
+    assert "virtual_ipaddress[0]: the VIP 10.0.0.5 is an address of this machine's own, on eth0" in refused
+    assert refused.endswith("exit 5")
     a = start(text)
     a.wait_for("Configured")
     assert fault(a).startswith(said)
@@ -317,6 +335,7 @@ def test_a_vip_that_is_the_hosts_own_address_stays(wire: Site, start: Start, tmp
     # the host gives it up
     wire.a.run("ip", "address", "delete", "10.0.0.5/24", "dev", "eth0")
     wait_until(in_state(a, "MASTER"), "master of both")
+    assert checked(wire.a, tmp_path / "a.conf").endswith("exit 0")
     assert a.stop() == 0
     assert vips(wire.a) == set()
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from _lvs_agent.kernel.route_messages import AddressInfo
+from _lvs_agent.kernel.route_messages import RTPROT_KEEPALIVED, AddressInfo
 from _lvs_agent.vrrp import own_addresses
-from _lvs_agent.vrrp.holdings import KEEPALIVED
 from _lvs_agent.vrrp.instance import Instance
 from _lvs_agent.vrrp.plan import Holding, InstancePlan
 
@@ -23,7 +22,7 @@ PLAN = InstancePlan(
     "there, ours, wanted",
     [
         (AddressInfo(2, VIP, 24), set(), {(2, VIP, 24)}),
-        (AddressInfo(2, VIP, 24, protocol=KEEPALIVED), set(), set()),
+        (AddressInfo(2, VIP, 24, protocol=RTPROT_KEEPALIVED), set(), set()),
         (AddressInfo(2, VIP, 24, protocol=3), set(), {(2, VIP, 24)}),
         # of a run on a kernel that does not tell who added it
         (AddressInfo(2, VIP, 24), {(2, VIP, 24)}, set()),

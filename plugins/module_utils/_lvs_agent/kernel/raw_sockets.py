@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+#: VRRP's IP protocol, and that of its authentication headers (RFC 9568 section 5.1.1.4, RFC 4302).
+VRRP = (112, 51)
 _TABLES = ("raw", "raw6")
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _LONGEST = 1 << 16

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from ..kernel import raw_sockets
 from ..vrrp.actions import AlarmKind
-from ..vrrp.ip import PROTO_AH, PROTO_VRRP
 from ..vrrp.messages import AlarmGone, AlarmRaised
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 # A process of ours that ends or begins is gone, or known, at the second look.
 _LOOK_NS = 2_000_000_000
-_PROTOCOLS = (PROTO_VRRP, PROTO_AH)
 # of keepalived and of lvs-agent, when the command line has none
 _DAEMONS, _DEFAULT_FILE = ("keepalived", "lvs-agent"), "/etc/keepalived/keepalived.conf"
 _LONGEST_FILE = 1 << 20
@@ -41,7 +39,7 @@ Look = Callable[[Collection[int]], "list[Process] | None"]
 
 def strangers(own: Collection[int]) -> list[Process] | None:
     """Who else speaks VRRP here, besides the processes ``own``; None in the list's place when nobody can be named."""
-    sockets = raw_sockets.inodes(_PROTOCOLS)
+    sockets = raw_sockets.inodes(raw_sockets.VRRP)
     if not sockets:
         return []
     sockets.difference_update(inode for pid in own for inode in raw_sockets.inodes_of(pid))

@@ -18,6 +18,7 @@ from ..kernel.route_messages import (
     IFA_F_MCAUTOJOIN,
     IFA_F_NODAD,
     IFA_F_NOPREFIXROUTE,
+    RTPROT_KEEPALIVED,
     AddressInfo,
     NextHop,
     RouteInfo,
@@ -29,9 +30,6 @@ from .plan import Holding, InstancePlan, Plan, Prefer, RouteHolding, RuleHolding
 _SCOPE_GLOBAL, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 _LOCAL = 2
 _LINK_SCOPED = (1, 3, 4, 5)  # unicast, broadcast, anycast, multicast
-
-#: RTPROT_KEEPALIVED of linux/rtnetlink.h: who adds VIPs, as ``ip address`` shows it.
-KEEPALIVED = 18
 
 Index = Mapping[str, int]
 
@@ -129,7 +127,7 @@ def address_of(holding: Holding, ifindex: int) -> AddressInfo:
         holding.peer,
         flags,
         holding.preferred_lft,
-        KEEPALIVED,
+        RTPROT_KEEPALIVED,
     )
 
 

@@ -13,7 +13,7 @@ from ..kernel import sysctl
 from ..kernel.errors import KernelError
 from ..kernel.interfaces import require_interface
 from ..kernel.route import Event, Overrun, RouteEvents, RouteSocket
-from .holdings import KEEPALIVED, Held
+from .holdings import Held
 from .ip import text
 from .own_addresses import Key
 from .plan import Vmac
@@ -226,7 +226,7 @@ class Host:
         """Let IPv6 adverts of a virtual MAC have the base interface's address: see that it is there, too."""
         problems: list[str] = []
         place = (self.index[vmac.name], source, _LINK_LOCAL_LENGTH)
-        one = m.AddressInfo(*place, scope=_LINK, flags=m.IFA_F_NODAD, protocol=KEEPALIVED)
+        one = m.AddressInfo(*place, scope=_LINK, flags=m.IFA_F_NODAD, protocol=m.RTPROT_KEEPALIVED)
         if one.key not in self.addresses:
             with _told(problems):
                 self._route.add_address(one)

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from ..kernel.route_messages import AddressInfo
-from .holdings import KEEPALIVED, Index, interface_of
+from ..kernel.route_messages import RTPROT_KEEPALIVED, AddressInfo
+from .holdings import Index, interface_of
 from .ip import text
-from .plan import InstancePlan
+from .plan import Holding, InstancePlan
 
 #: Interface number, packed address, prefix length.
 Key = tuple[int, bytes, int]
@@ -26,12 +26,13 @@ def find(plans: Iterable[InstancePlan], index: Index, there: Iterable[AddressInf
         (index[name], one.address)
         for plan in plans
         for one in (*plan.vips, *plan.excluded)
-        if (name := interface_of(plan, one)) in index
+        for name in _interfaces(plan, one)
+        if name in index
     }
     return {
         one.key
         for one in there
-        if (one.ifindex, one.address) in places and one.protocol != KEEPALIVED and one.key not in ours
+        if (one.ifindex, one.address) in places and one.protocol != RTPROT_KEEPALIVED and one.key not in ours
     }
 
 
@@ -41,10 +42,15 @@ def fault(plan: InstancePlan, index: Mapping[str, int], own: Collection[Key]) ->
         return ""
     places = {(ifindex, address) for ifindex, address, _length in own}
     for one in (*plan.vips, *plan.excluded):
-        name = interface_of(plan, one)
-        if (index.get(name, 0), one.address) in places:
-            return _text(one.address, name)
+        for name in _interfaces(plan, one):
+            if (index.get(name, 0), one.address) in places:
+                return _text(one.address, name)
     return ""
+
+
+def _interfaces(plan: InstancePlan, holding: Holding) -> tuple[str, str]:
+    """Where a VIP goes to, and what a virtual MAC interface is on."""
+    return interface_of(plan, holding), holding.interface
 
 
 def _text(address: bytes, interface: str) -> str:

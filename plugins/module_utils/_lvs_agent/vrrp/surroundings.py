@@ -15,7 +15,6 @@ from ..kernel.netlink import NetlinkError
 from . import actions as a
 from . import followed, messages, own_addresses
 from .debounce import Debounce
-from .holdings import KEEPALIVED
 from .ip import text
 from .plan import InstancePlan, LinkDelay
 from .priority import Effective, effective
@@ -79,7 +78,7 @@ class Surroundings:
     def _strange(self, event: Event) -> bool:
         """Whether somebody else has added a VIP."""
         address = event.address
-        added = address is not None and event.kind == m.RTM_NEWADDR and address.protocol != KEEPALIVED
+        added = address is not None and event.kind == m.RTM_NEWADDR and address.protocol != m.RTPROT_KEEPALIVED
         return added and address is not None and address.address in self.vips
 
     def begin(self, plans: Iterable[InstancePlan], ours: Collection[own_addresses.Key]) -> None:
