@@ -119,14 +119,15 @@ class Host:
         ``current`` is kept while it can be: the kernel's order changes when addresses come and go.
         """
         ifindex, size = self.index.get(name, 0), 4 if family == 4 else 16
-        found = [
-            one.address
-            for one in self.addresses.values()
-            if one.ifindex == ifindex and len(one.address) == size and one.address not in besides and one.serves
-        ]
-        if size == 16:
-            found = [address for address in found if address[:2] == _LINK_LOCAL]
-        return current if current in found else found[0] if found else b""
+        first = b""
+        for one in self.addresses.values():
+            if one.ifindex != ifindex or len(one.address) != size or one.address in besides or not one.serves:
+                continue
+            if size == 4 or one.address[:2] == _LINK_LOCAL:
+                if one.address == current:
+                    return current
+                first = first or one.address
+        return first
 
     # ---- changes
 

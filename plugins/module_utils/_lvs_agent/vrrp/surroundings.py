@@ -158,7 +158,11 @@ class Surroundings:
                 self._loop.failing(runner, "socket", f"no socket for adverts on {plan.wire}: {error}", now)
         source = plan.instance.source
         if not source:
-            source = self._loop.host.first_address(plan.interface, plan.family, self.vips, runner.source)
+            place = (plan.interface, plan.family)
+            source = self._loop.host.first_address(*place, self.vips, runner.source)
+            if not source:
+                # the host's own address by mistake in another instance's list, which is in FAULT for it
+                source = self._loop.host.first_address(*place, self.vips.keys() - self._own(), runner.source)
         if source and link is not None and plan.vmac is not None and plan.family == 6 and plan.wire == plan.vmac.name:
             self._loop.possession.kernel_refused(runner, self._loop.host.give_source(plan.vmac, source), now)
         if source == runner.source:
@@ -188,6 +192,10 @@ class Surroundings:
             faults.add("there is no unicast_peer")
         return faults - {""} | self._loop.statics.faults(runner.name)
 
+    def _own(self) -> set[bytes]:
+        """VIPs that are addresses of this host's own, and stay here."""
+        return {address for _ifindex, address, _length in self._loop.host.own}
+
     def _condition(self, name: str) -> str:
         """Why an interface is of no use, in words; "" when it counts as up."""
         if self.running(name):
@@ -201,7 +209,7 @@ class Surroundings:
         """Why its adverts have no address to come from, in words; "" when they have one."""
         plan, host = runner.plan, self._loop.host
         source = plan.instance.source
-        if source in self.vips:
+        if source in self.vips and source not in self._own():
             what = f"the source address {text(source)} is a VIP of {self.vips[source]}"
             return f"{what}: write an address that stays on this host"
         if source:
