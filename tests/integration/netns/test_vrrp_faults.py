@@ -306,6 +306,22 @@ def test_a_source_that_is_a_vip_is_a_fault(wire: Site, start: Start) -> None:
     ]
 
 
+def test_a_virtual_mac_has_the_source_that_is_written(wire: Site, start: Start, tmp_path: Path) -> None:
+    """As keepalived has it: a link-local one need not be on the base interface."""
+    text = words(vips="fe80::100/64", more="use_vmac\n mcast_src_ip fe80::77")
+    theirs = tmp_path / "b.conf"
+    theirs.write_text(text.replace("router_id 51", "router_id 52").replace("::100", "::101"))
+    keepalived = Keepalived(wire.b, theirs)
+    try:
+        a = start(text)
+        wait_until(in_state(a, "MASTER"), "master", lambda: fault(a))
+        wait_until(lambda: wire.witness.of(51) and wire.witness.of(52), "adverts of both")
+        assert {seen.source for seen in wire.witness.adverts} == {"fe80::77"}
+        assert checked(wire.a, tmp_path / "a.conf").endswith("exit 0")
+    finally:
+        keepalived.close()
+
+
 # ---- VIPs that are the host's own addresses
 
 
