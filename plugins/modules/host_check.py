@@ -64,6 +64,22 @@ options:
         type: list
         elements: str
         required: true
+  virtual_ips:
+    description:
+      - Virtual IPs that are to come and go with VRRP, so that none of them may be an address of the host's own.
+      - What a running VRRP daemon may have added is no problem.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      interface:
+        description: The interface it is for.
+        type: str
+        required: true
+      address:
+        description: The address, without a prefix length.
+        type: str
+        required: true
   peers:
     description:
       - Addresses that must be reachable. Each gets two ICMP echo requests a second apart, all peers at the same time.
@@ -86,6 +102,9 @@ EXAMPLES = r"""
     addresses:
       - interface: ens33
         address: 192.168.1.10
+    virtual_ips:
+      - interface: ens33
+        address: 192.168.1.100
     peers: [192.168.1.11, 192.168.1.129, 192.168.1.130]
     kernel_modules: [ip_vs, ip_vs_rr]
   register: check
@@ -109,12 +128,15 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent import this_host
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import echo, iproute2, kmod
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.interfaces import missing_interface
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.machine import Interfaces
 
 
 def interface_problems(found: dict[str, iproute2.Interface], names: Iterable[str]) -> list[str]:
@@ -166,6 +188,17 @@ def own_address_problem(interface: iproute2.Interface, vips: Iterable[str]) -> s
     )
 
 
+def virtual_ip_problems(found: Interfaces, virtual_ips: Iterable[dict[str, str]]) -> list[str]:
+    """Virtual IPs that are addresses of the host's own."""
+    return [
+        f"the virtual IP {item['address']} is an address of the host's own, on {item['interface']};"
+        " choose an address that no host has, or take it from the host's network set-up"
+        for item in virtual_ips
+        if item["interface"] in found
+        and item["address"] in {own.partition("/")[0] for own in found[item["interface"]].own}
+    ]
+
+
 def module_problems(available: set[str], names: Iterable[str], directory: str) -> list[str]:
     """Kernel modules that are not to be had."""
     return [
@@ -213,6 +246,8 @@ def check(params: dict[str, Any]) -> list[str]:
         if item["interface"] in found:
             problem = own_address_problem(found[item["interface"]], item["addresses"])
             problems += [problem] if problem else []
+    if params["virtual_ips"]:
+        problems += virtual_ip_problems(this_host.interfaces() or {}, params["virtual_ips"])
     if params["kernel_modules"]:
         available = kmod.available_modules()
         problems += module_problems(available, params["kernel_modules"], str(kmod.module_directory()))
@@ -239,6 +274,15 @@ def main() -> None:
                 "options": {
                     "interface": {"type": "str", "required": True},
                     "addresses": {"type": "list", "elements": "str", "required": True},
+                },
+            },
+            "virtual_ips": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "interface": {"type": "str", "required": True},
+                    "address": {"type": "str", "required": True},
                 },
             },
             "peers": {"type": "list", "elements": "str", "default": []},

@@ -9,7 +9,7 @@ The daemon asks here too, for as long as it runs: what only the checks need is n
 from __future__ import annotations
 
 import grp
-import json
+import ipaddress
 import os
 import pwd
 from typing import TYPE_CHECKING
@@ -17,27 +17,55 @@ from typing import TYPE_CHECKING
 from .conf.script import Account, Component
 
 if TYPE_CHECKING:
-    from .conf.check_local import Interfaces
+    from collections.abc import Sequence
+
+    from .conf.machine import Interfaces
+    from .kernel.route_messages import AddressInfo
 
 _SYSTEM = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 def interfaces() -> Interfaces | None:
-    """Every interface with its addresses, as ``ip -json address`` has them; None when that cannot be asked."""
-    import subprocess
+    """Every interface as the kernel lists it; None when it does not."""
+    from .conf.machine import Interface
+    from .kernel.errors import KernelError
+    from .kernel.route import RouteSocket
+    from .kernel.route_messages import IFF_UP
 
-    program = _which("ip")
-    if program is None:
-        return None
     try:
-        said = subprocess.run([program, "-json", "address"], capture_output=True, timeout=10, check=True).stdout
-        return {
-            str(link["ifname"]): [f"{one['local']}/{one['prefixlen']}" for one in link["addr_info"] if "local" in one]
-            for link in json.loads(said)
-            if "ifname" in link
-        }
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
+        with RouteSocket() as kernel:
+            links, addresses = kernel.links(), kernel.addresses()
+    except (KernelError, OSError):
         return None
+    foreign = _not_added_by_vrrp(addresses)
+    found: dict[str, Interface] = {}
+    for link in links:
+        here = [one for one in addresses if one.ifindex == link.ifindex]
+        trouble = "" if link.running else "has no carrier" if link.flags & IFF_UP else "is down"
+        own = frozenset(_shown(one) for one in here if one in foreign)
+        found[link.name] = Interface([_shown(one) for one in here], trouble, own)
+    return found
+
+
+def _not_added_by_vrrp(addresses: Sequence[AddressInfo]) -> list[AddressInfo]:
+    """Those that no VRRP daemon can have added; none where that cannot be told.
+
+    A keepalived that runs does not mark what it adds, nor can a kernel before Linux 5.18 keep the mark of lvs-agent.
+    """
+    from .kernel import raw_sockets
+    from .kernel.route_messages import RTPROT_KEEPALIVED
+
+    sockets = raw_sockets.inodes(raw_sockets.VRRP)
+    if sockets:
+        owners = raw_sockets.owners(sockets)
+        known = owners and all(one.name.startswith("lvs-agent") for one in owners)
+        if not known or not any(one.protocol for one in addresses):
+            return []
+    return [one for one in addresses if one.protocol != RTPROT_KEEPALIVED]
+
+
+def _shown(one: AddressInfo) -> str:
+    return f"{ipaddress.ip_address(one.address)}/{one.prefixlen}"
 
 
 def account(user: str, group: str) -> Account | None:

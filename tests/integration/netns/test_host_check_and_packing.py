@@ -85,6 +85,20 @@ def test_a_nic_for_virtual_ips_has_no_address_of_its_own(hosts: tuple[Any, Any])
     assert sorted(host.addresses("ens37")) == ["192.168.1.100/24", "192.168.1.101/24", "192.168.2.130/24"]
 
 
+def test_a_virtual_ip_is_not_the_hosts_own_address(hosts: tuple[Any, Any]) -> None:
+    host, _peer = hosts
+    wanted = [{"interface": "ens33", "address": f"192.168.1.{last}"} for last in (100, 129)]
+    (problem,) = host.module("host_check", virtual_ips=wanted)["problems"]
+    assert problem.startswith("the virtual IP 192.168.1.129 is an address of the host's own, on ens33; choose")
+    # a keepalived that runs may have added it
+    speaker = "import socket, sys; s = socket.socket(2, socket.SOCK_RAW, 112); print(1, flush=True); sys.stdin.read()"
+    command = host.command(sys.executable, "-c", speaker)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keepalived:
+        assert keepalived.stdout is not None
+        keepalived.stdout.readline()
+        assert host.module("host_check", virtual_ips=wanted)["problems"] == []
+
+
 def test_a_peer_that_drops_echo_is_reachable_by_its_link_address(hosts: tuple[Any, Any]) -> None:
     host, peer = hosts
     peer.run("sysctl", "-q", "-w", "net.ipv4.icmp_echo_ignore_all=1")

@@ -192,6 +192,10 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda a: instance(a).update(virtual_ipaddress=["192.168.1.300"]),
         "virtual_ipaddress[0] (a, b): '192.168.1.300' is not an IP address: its part 300 is above 255",
     ),
+    "own address": (
+        lambda a: instance(a).update(virtual_ipaddress=["192.0.2.1/24"]),
+        "192.0.2.1 is this director's own address, so it cannot be a VIP",
+    ),
     "short address": (lambda a: real(a).update(ip="192.0.2"), "it has 3 parts, an IPv4 address has 4"),
     "leading zero": (lambda a: real(a).update(ip="192.0.2.011"), "its part 011 has a leading zero"),
     "bad prefix": (lambda a: instance(a).update(virtual_ipaddress=["192.0.2.100/33"]), "prefix length 33"),
@@ -437,6 +441,10 @@ WARNINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "gone word": (
         lambda a: a.update(director_global_defs={"vrrp_iptables": True}),
         "vrrp_iptables (a): it has no effect",
+    ),
+    "source that is a VIP": (
+        lambda a: instance(a).update(mcast_src_ip="192.0.2.102"),
+        "192.0.2.102 is a VIP of VI_2, and moves to another host",
     ),
     "own interface": (
         lambda a: instance(a).update(track_interface=["ens33"]),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import stat
@@ -16,11 +17,16 @@ import pytest
 from _lvs_agent import this_host
 from _lvs_agent.conf.check_local import problems
 from _lvs_agent.conf.director import Director
+from _lvs_agent.conf.machine import Interface
 from _lvs_agent.conf.read import read_text
 from _lvs_agent.conf.script import Account, Component
 
-INTERFACES: Mapping[str, list[str]] = MappingProxyType(
-    {"lo": ["127.0.0.1/8"], "ens33": ["192.0.2.1/24", "192.0.2.99/32", "2001:db8::1/64"], "ens37": []}
+INTERFACES: Mapping[str, Interface] = MappingProxyType(
+    {
+        "lo": Interface(["127.0.0.1/8"]),
+        "ens33": Interface(["192.0.2.1/24", "192.0.2.99/32", "fe80::1/64", "2001:db8::1/64"]),
+        "ens37": Interface(),
+    }
 )
 DIRECTORY, FILE = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
 
@@ -45,7 +51,7 @@ vrrp_instance VI_1 {
 def told(
     text: str = TEXT,
     parts: list[Component] | None = None,
-    interfaces: Mapping[str, list[str]] | None = INTERFACES,
+    interfaces: Mapping[str, Interface] | None = INTERFACES,
 ) -> list[str]:
     def account(user: str, group: str) -> Account | None:
         return {"root": Account(0, 0), "nobody": Account(65534, 65534)}.get(user) if group != "nogroup" else None
@@ -94,14 +100,87 @@ def test_what_need_not_be_there(old: str, new: str) -> None:
 
 def test_a_vip_of_its_own_proves_no_network() -> None:
     # the master holds the VIP: 192.0.2.99/32 would hold any address that is mistyped alike
-    (found,) = told(TEXT.replace("192.0.2.100/24", "192.0.2.99"), interfaces={"ens33": ["192.0.2.99/24"]})
-    assert "is in no network of ens33, which has no IPv4 address" in found
+    there = Interface(["192.0.2.99/24", "198.51.100.1/24"])
+    (found,) = told(TEXT.replace("192.0.2.100/24", "192.0.2.99"), interfaces={"ens33": there})
+    assert "is in no network of ens33, which has 198.51.100.0/24" in found
 
 
 def test_nobody_knows_the_interfaces() -> None:
-    assert told(interfaces=None) == [
-        "warning: the interfaces of this machine are not known: ip -json address gave no answer; install iproute2"
-    ]
+    (found,) = told(interfaces=None)
+    assert found.startswith("warning: the interfaces of this machine are not known: the kernel did not list them; run")
+
+
+DOWN = {**INTERFACES, "ens37": Interface(trouble="has no carrier")}
+PRIMARY = {**INTERFACES, "ens33": INTERFACES["ens33"]._replace(trouble="is down")}
+EXCLUDED = "virtual_ipaddress_excluded {\n 198.51.100.1/24 dev ens37"
+
+
+@pytest.mark.parametrize(
+    "words, where",
+    [
+        (f"{EXCLUDED}\n}}", "virtual_ipaddress_excluded[0]"),
+        (f"{EXCLUDED} no_track\n}}", ""),
+        ("virtual_routes {\n 10.0.0.0/8 via 192.0.2.9 dev ens37\n}", "virtual_routes[0]"),
+        ("virtual_routes {\n 10.0.0.0/8 via 192.0.2.9 dev ens37 no_track\n}", ""),
+        ("virtual_routes {\n 10.0.0.0/8 nexthop via 192.0.2.9 dev ens33 nexthop dev ens37\n}", ""),
+        ("virtual_rules {\n iif ens37 table 9 preference 9\n}", "virtual_rules[0]"),
+        ("track_interface {\n ens37\n}", "track_interface[0]"),
+        ("track_interface {\n ens37 weight 10\n}", ""),
+    ],
+)
+def test_an_interface_that_is_of_no_use(words: str, where: str) -> None:
+    found = told(TEXT.replace("interface ens33", f"interface ens33\n {words}"), interfaces=DOWN)
+    assert len(found) == bool(where), found
+    assert not where or f".{where}: interface ens37 has no carrier: the instance is in FAULT until it is up" in found[0]
+
+
+def test_its_own_interface_is_down() -> None:
+    (found,) = told(interfaces=PRIMARY)
+    assert "vrrp_instance[VI_1].interface: interface ens33 is down: the instance is in FAULT until it is up" in found
+    assert told(TEXT.replace("interface ens33", "interface ens33\n dont_track_primary"), interfaces=PRIMARY) == []
+
+
+PEER = "unicast_peer {\n 192.0.2.2\n}"
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (f"unicast_src_ip 192.0.2.7\n {PEER}", "unicast_src_ip: this machine does not have 192.0.2.7: the instance"),
+        (f"unicast_src_ip 192.0.2.1\n {PEER}", ""),
+        ("mcast_src_ip 192.0.2.7", "mcast_src_ip: this machine does not have 192.0.2.7"),
+        ("mcast_src_ip 127.0.0.1", ""),
+        ("mcast_src_ip fe80::1", ""),
+        ("mcast_src_ip fe80::7", "this machine does not have fe80::7"),
+        ("mcast_src_ip fe80::7\n use_vmac", ""),
+    ],
+)
+def test_the_source_of_the_adverts(words: str, message: str) -> None:
+    text = TEXT.replace("interface ens33", f"interface ens33\n {words}")
+    if "fe80" in words:
+        text = text.replace("192.0.2.100/24", "2001:db8::100/64")
+    found = told(text)
+    assert len(found) == bool(message), found
+    assert not message or message in found[0]
+
+
+@pytest.mark.parametrize(
+    "vip, addresses, kind",
+    [("192.0.2.100", ["fe80::1/64", "192.0.2.100/24"], "IPv4"), ("2001:db8::5", ["2001:db8::1/64"], "IPv6 link-local")],
+)
+def test_no_address_for_the_adverts(vip: str, addresses: list[str], kind: str) -> None:
+    there = {"ens33": Interface(addresses)}
+    found = [one for one in told(TEXT.replace("192.0.2.100/24", vip), interfaces=there) if "in no network" not in one]
+    (said,) = found
+    assert f"interface: ens33 has no {kind} address that is no VIP: adverts have no address to come from" in said
+
+
+def test_a_vip_that_is_the_machines_own_address() -> None:
+    own = {**INTERFACES, "ens33": INTERFACES["ens33"]._replace(own={"192.0.2.99/32"})}
+    (found,) = told(TEXT.replace("192.0.2.100/24", "192.0.2.99/24"), interfaces=own)
+    assert found.startswith("f:12:9: vrrp_instance[VI_1].virtual_ipaddress[0]: the VIP 192.0.2.99 is an address of")
+    # of one that runs
+    assert told(TEXT.replace("192.0.2.100/24", "192.0.2.99/24")) == []
 
 
 @pytest.mark.parametrize(
@@ -173,16 +252,15 @@ def test_every_command_is_looked_at(old: str, new: str) -> None:
 def test_this_machine_has_its_loopback() -> None:
     found = this_host.interfaces()
     assert found is not None
-    assert "127.0.0.1/8" in found["lo"]
+    assert "127.0.0.1/8" in found["lo"].addresses
+    assert found["lo"].trouble == ""
 
 
-def test_a_machine_without_ip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(this_host, "_SYSTEM", ())
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert this_host.interfaces() is None
-    program = tmp_path / "ip"
-    program.write_text("#!/bin/sh\necho nonsense\n")
-    program.chmod(0o755)
+def test_a_machine_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_self: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "no netlink here")
+
+    monkeypatch.setattr("_lvs_agent.kernel.route.RouteSocket.__init__", refused)
     assert this_host.interfaces() is None
 
 

@@ -25,13 +25,20 @@ def test_one_instance() -> None:
     assert needs(INSTANCE) == {
         "interfaces": ["ens33"],
         "addresses": [{"interface": "ens33", "address": "192.0.2.1"}],
+        "virtual_ips": [{"interface": "ens33", "address": "192.0.2.100"}],
         "peers": ["192.0.2.2"],
         "kernel_modules": [],
     }
 
 
 def test_a_director_without_vrrp() -> None:
-    assert needs() == {"interfaces": [], "addresses": [], "peers": ["192.0.2.2"], "kernel_modules": []}
+    assert needs() == {
+        "interfaces": [],
+        "addresses": [],
+        "virtual_ips": [],
+        "peers": ["192.0.2.2"],
+        "kernel_modules": [],
+    }
 
 
 def test_every_interface_once() -> None:
@@ -45,6 +52,8 @@ def test_every_interface_once() -> None:
     found = needs(first, second, director_global_defs={"lvs_sync_daemon": "ens42 V id 7"})
     assert found["interfaces"] == ["ens33", "ens41", "ens37", "ens38", "ens42"]
     assert found["addresses"] == [{"interface": "ens33", "address": "192.0.2.1"}]
+    assert [pair["interface"] for pair in found["virtual_ips"]] == ["ens33", "ens37", "ens38", "ens37"]
+    assert found["virtual_ips"][1]["address"] == "192.0.2.101"
 
 
 @pytest.mark.parametrize(

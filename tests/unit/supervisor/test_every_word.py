@@ -43,7 +43,7 @@ OF_HEALTH_CHECKS = (
 #: What they do is done while the file is read, whoever reads it.
 OF_READING = {"include_check"}
 #: What is so without the word, too.
-DEFAULTS = {"preempt", "accept"}
+DEFAULTS = {"preempt", "accept", "track_src_ip"}
 
 
 Capture = pytest.CaptureFixture[str]

@@ -107,7 +107,7 @@ def test_one_that_was_killed_goes_on_at_once(directory: Directory) -> None:
     assert start.saved is not None
     assert start.running.resumes == (Resume(VI, start.saved.alive_ns),)
     assert start.running.taken.settings() == SETTINGS
-    configure = Configure(SETTINGS.plan, start.running.resumes, (LEFT,), (("net/x", "1"),))
+    configure = Configure(SETTINGS.plan, start.running.resumes, (LEFT,), (("net/x", "1"),), former=(LEFT,))
     assert heard(start.running.channel) == [repr(RESULT), repr(configure)]
     # the process had the record, and the next one goes by it
     directory.close()

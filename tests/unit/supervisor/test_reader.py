@@ -94,7 +94,7 @@ def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(reader, "_MEMORY", 16 << 20)
     path = tmp_path / "keepalived.conf"
     one = " real_server 10.{0}.{1}.1 80 {{\n  TCP_CHECK {{\n  }}\n }}\n"
-    servers = "".join(one.format(number >> 8, number & 255) for number in range(9000))
+    servers = "".join(one.format(number >> 8, number & 255) for number in range(30000))
     path.write_text(f"virtual_server 192.0.2.1 80 {{\n lb_algo rr\n lb_kind DR\n protocol TCP\n{servers}}}\n")
     found: list[reader.Result] = []
     loop = Loop()

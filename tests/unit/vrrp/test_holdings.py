@@ -6,7 +6,14 @@ from __future__ import annotations
 
 import pytest
 
-from _lvs_agent.kernel.route_messages import IFA_F_NODAD, IFA_F_NOPREFIXROUTE, AddressInfo, NextHop, RouteInfo
+from _lvs_agent.kernel.route_messages import (
+    IFA_F_NODAD,
+    IFA_F_NOPREFIXROUTE,
+    RTPROT_KEEPALIVED,
+    AddressInfo,
+    NextHop,
+    RouteInfo,
+)
 from _lvs_agent.vrrp import holdings
 from _lvs_agent.vrrp.instance import Instance
 from _lvs_agent.vrrp.plan import Holding, Hop, InstancePlan, RouteHolding, RuleHolding, Vmac
@@ -24,8 +31,8 @@ def test_addresses_in_the_kernels_terms() -> None:
     vips = (Holding("eth0", V4, 24, "eth0:1", noprefixroute=True), Holding("gone", V4, 24))
     held = holdings.of_plan(plan(vips=vips, excluded=(Holding("eth1", V6, 64),)), INDEX)
     assert held.addresses == (
-        AddressInfo(2, V4, 24, "eth0:1", flags=IFA_F_NOPREFIXROUTE),
-        AddressInfo(3, V6, 64, flags=IFA_F_NODAD),
+        AddressInfo(2, V4, 24, "eth0:1", flags=IFA_F_NOPREFIXROUTE, protocol=RTPROT_KEEPALIVED),
+        AddressInfo(3, V6, 64, flags=IFA_F_NODAD, protocol=RTPROT_KEEPALIVED),
     )
     assert held.absent == ("gone",)
 
@@ -33,7 +40,8 @@ def test_addresses_in_the_kernels_terms() -> None:
 def test_what_belongs_on_the_virtual_mac_interface() -> None:
     one = plan(vips=(Holding("eth0", V4, 24, on_vmac=True),), vmac=Vmac("vrrp.51", bytes(6)))
     assert holdings.of_plan(one, INDEX).absent == ("vrrp.51",)
-    assert holdings.of_plan(one, {**INDEX, "vrrp.51": 9}).addresses == (AddressInfo(9, V4, 24),)
+    (address,) = holdings.of_plan(one, {**INDEX, "vrrp.51": 9}).addresses
+    assert address == AddressInfo(9, V4, 24, protocol=RTPROT_KEEPALIVED)
 
 
 @pytest.mark.parametrize(

@@ -453,6 +453,42 @@ def test_resume(world: World, away_ns: int, resumed: bool) -> None:
     assert len(world.ports[0].sent) == (1 if resumed else 0)
 
 
+def sources(world: World, after: int = 0) -> set[bytes]:
+    return {sent[12:16] for port in world.ports for sent in port.sent[after:]}
+
+
+def test_the_source_stays_while_it_is_there(world: World) -> None:
+    """Another address that the kernel lists first, as after a resync, changes nothing."""
+    mastered(world)
+    other = AddressInfo(2, bytes((10, 0, 0, 9)), 24)
+    world.kernel.held = {other.key: other, **world.kernel.held}
+    world.kernel.tell(Overrun())
+    world.at(world.now + SECOND)
+    assert sources(world) == {OURS}
+    world.kernel.held.pop(OWN.key)
+    sent = len(world.ports[0].sent)
+    world.kernel.tell(Event(RTM_DELADDR, address=OWN))
+    world.at(world.now + 2 * SECOND)
+    assert sources(world, sent) == {other.address}
+
+
+def test_the_hosts_own_address_in_the_list_of_one_instance_is_that_ones_fault_alone(world: World) -> None:
+    mastered(world, plan())
+    sent = len(world.ports[0].sent)
+    world.configure(plan(), plan("W", 52, vip=OURS))
+    world.at(world.now + DOWN_NS)
+    assert world.supervisor.states_of("V") == [State.BACKUP, State.MASTER]
+    assert world.supervisor.states_of("W") == [State.FAULT]
+    assert OWN.key in world.kernel.held
+    assert len(world.ports[0].sent) > sent + 2
+    assert sources(world) == {OURS}
+    # nor does it go with the instance
+    world.configure(plan())
+    assert OWN.key in world.kernel.held
+    (told,) = [one.own for one in world.supervisor.heard if isinstance(one, messages.Configured)][1:2]
+    assert told == (("eth0", OURS, 24),)
+
+
 def tracking(*tracks: Track) -> InstancePlan:
     return replace(plan(), tracks=tracks)
 

@@ -85,6 +85,11 @@ def _settings(director: Director) -> list[Problem]:
         advice = "write the address this director's VRRP packets come from"
         severity = "error" if "director_address" in director.variables else WARNING
         found.append(director.problem("director_address", what, advice, severity))
+    for instance in director.configuration["vrrp_instance"]:
+        if address.try_parse(director.own_address) in model.all_vips(instance):
+            what = f"{director.own_address} is this director's own address, so it cannot be a VIP"
+            advice = "choose an address that no host has"
+            found.append(director.problem(director.path(instance, "virtual_ipaddress"), what, advice))
     if not director.configuration["vrrp_instance"]:
         found.append(
             director.problem(

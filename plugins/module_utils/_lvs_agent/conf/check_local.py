@@ -14,15 +14,19 @@ import typing as t
 from ..spelling import nearest
 from . import address, model
 from .director import Director
+from .machine import Interfaces
 from .merge import blocks
 from .problem import ERROR, WARNING, BadValue, Problem
 from .schema_lvs import REAL_SERVER
 from .script import DEFAULT_USER, Account, Component, command_line, fault, open_to_all, unsafe
 from .validate import label
 
-Interfaces = t.Mapping[str, t.Sequence[str]]  # name -> "ADDRESS/LENGTH" of each of its addresses
 AccountOf = t.Callable[[str, str], t.Optional[Account]]
 CommandOf = t.Callable[[str], list[Component]]
+
+_VIPS = ("virtual_ipaddress", "virtual_ipaddress_excluded")
+# the words before an interface's name
+_ROUTE_DEVICES, _RULE_DEVICES = ("dev", "oif"), ("iif", "dev", "oif")
 
 
 def problems(
@@ -35,12 +39,14 @@ def problems(
     """
     found: list[Problem] = []
     if interfaces is None:
-        what = "the interfaces of this machine are not known: ip -json address gave no answer"
-        found.append(director.problem("", what, "install iproute2", WARNING))
+        what = "the interfaces of this machine are not known: the kernel did not list them"
+        found.append(director.problem("", what, "run it on the director itself, outside of a sandbox", WARNING))
     else:
         for instance in director.configuration["vrrp_instance"]:
             found += _interfaces(director, instance, interfaces)
             found += _networks(director, instance, interfaces)
+            found += _own(director, instance, interfaces)
+            found += _source(director, instance, interfaces)
     for script in scripts(director):
         found += _script(director, script, account, command)
     return found
@@ -49,23 +55,55 @@ def problems(
 # --- interfaces and addresses
 
 
+class _Use(t.NamedTuple):
+    """An interface that an instance uses. ``needed``: it is in FAULT while that is down, and ``cure`` is for that."""
+
+    where: str
+    name: str
+    needed: bool
+    cure: str = "bring it up, or write no_track in that line"
+    severity: str = ERROR
+
+
+def _uses(director: Director, instance: t.Mapping[str, t.Any]) -> t.Iterator[_Use]:
+    primary = str(instance.get("interface", ""))
+    tracked = not model.is_on(instance.get("dont_track_primary"))
+    yield _Use(director.path(instance, "interface"), primary, tracked, "bring it up")
+    for where, line in _lines(director, instance, "track_interface"):
+        yield _Use(where, line[0], len(line) == 1, "bring it up, or give it a weight")
+    for word in _VIPS:
+        for where, line in _lines(director, instance, word):
+            name = _device(line)
+            yield _Use(where, name, "no_track" not in line and name != primary)
+    for word, words in (("virtual_routes", _ROUTE_DEVICES), ("virtual_rules", _RULE_DEVICES)):
+        for where, line in _lines(director, instance, word):
+            names = [name for option, name in zip(line, line[1:]) if option in words]
+            for name in dict.fromkeys(names):
+                yield _Use(where, name, "no_track" not in line and len(names) == 1, severity=WARNING)
+
+
+def _lines(director: Director, instance: t.Mapping[str, t.Any], word: str) -> t.Iterator[tuple[str, list[str]]]:
+    """Each line of a word, with its path."""
+    for number, line in enumerate(model.lines(instance.get(word))):
+        yield f"{director.path(instance, word)}[{number}]", line
+
+
 def _interfaces(director: Director, instance: t.Mapping[str, t.Any], known: Interfaces) -> list[Problem]:
-    """Interfaces that are not there; those that the instance makes itself are not looked for."""
-    severity = WARNING if director.configuration["global_defs"].get("dynamic_interfaces") else ERROR
-    asked = [(director.path(instance, "interface"), str(instance.get("interface", "")))]
-    asked += [
-        (f"{director.path(instance, 'track_interface')}[{number}]", line[0])
-        for number, line in enumerate(model.lines(instance.get("track_interface")))
-    ]
-    for word in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
-        for number, line in enumerate(model.lines(instance.get(word))):
-            asked.append((f"{director.path(instance, word)}[{number}]", _device(line)))
+    """Interfaces that are not there, or down; those that the instance makes itself are not looked for."""
+    dynamic = director.configuration["global_defs"].get("dynamic_interfaces")
     makes = {str(instance.get("use_vmac")).split()[0], f"vrrp.{instance.get('virtual_router_id')}"}
-    return [
-        director.problem(where, f"this machine has no interface {name}", nearest(name, known), severity)
-        for where, name in asked
-        if name and name not in known and name not in makes
-    ]
+    found: list[Problem] = []
+    for use in _uses(director, instance):
+        name = use.name
+        if not name or name in makes:
+            continue
+        if name not in known:
+            what = f"this machine has no interface {name}"
+            found.append(director.problem(use.where, what, nearest(name, known), WARNING if dynamic else use.severity))
+        elif use.needed and known[name].trouble:
+            what = f"interface {name} {known[name].trouble}: the instance is in FAULT until it is up"
+            found.append(director.problem(use.where, what, use.cure, WARNING))
+    return found
 
 
 def _device(line: t.Sequence[str]) -> str:
@@ -77,21 +115,63 @@ def _networks(director: Director, instance: t.Mapping[str, t.Any], interfaces: I
     """VIPs that no network of their interface has: nobody on the wire would ask for them."""
     vips = model.virtual_addresses(director.configuration)
     found: list[Problem] = []
-    for number, line in enumerate(model.lines(instance.get("virtual_ipaddress"))):
+    for where, line in _lines(director, instance, "virtual_ipaddress"):
         name = _device(line) or str(instance.get("interface", ""))
         at = address.try_parse(line[0].partition("/")[0])
         if at is None or at.is_link_local or name not in interfaces:
             continue
-        own = [ipaddress.ip_interface(one) for one in interfaces[name]]
+        own = [ipaddress.ip_interface(one) for one in interfaces[name].addresses]
         networks = [one.network for one in own if one.version == at.version and one.ip not in vips]
         if any(at in network for network in networks):
             continue
         has = " and ".join(str(network) for network in networks) or f"no IPv{at.version} address"
-        where = f"{director.path(instance, 'virtual_ipaddress')}[{number}]"
         what = f"the VIP {at} is in no network of {name}, which has {has}"
         advice = "hosts there do not ask for it: is it mistyped? Else the routers need a route to it"
         found.append(director.problem(where, what, advice, WARNING))
     return found
+
+
+def _own(director: Director, instance: t.Mapping[str, t.Any], interfaces: Interfaces) -> list[Problem]:
+    """VIPs that are addresses of the machine's own."""
+    found: list[Problem] = []
+    for word in _VIPS:
+        for where, line in _lines(director, instance, word):
+            name = _device(line) or str(instance.get("interface", ""))
+            at = address.try_parse(line[0].partition("/")[0])
+            if name in interfaces and at in {ipaddress.ip_interface(one).ip for one in interfaces[name].own}:
+                what = f"the VIP {at} is an address of this machine's own, on {name}"
+                advice = "choose an address that no machine has: this one would leave with the VIP"
+                found.append(director.problem(where, what, advice))
+    return found
+
+
+def _source(director: Director, instance: t.Mapping[str, t.Any], interfaces: Interfaces) -> list[Problem]:
+    """The address of the adverts: the one that is written, or one of the interface's."""
+    name = str(instance.get("interface", ""))
+    words = ("unicast_src_ip", "mcast_src_ip") if model.lines(instance.get("unicast_peer")) else ("mcast_src_ip",)
+    word = next((word for word in (*words, "unicast_src_ip") if instance.get(word) is not None), "")
+    if word:
+        at = address.try_parse(instance.get(word))
+        places = [name] if at is not None and at.is_link_local else list(interfaces)
+        found = [one for place in places if place in interfaces for one in interfaces[place].addresses]
+        there = {ipaddress.ip_interface(one).ip for one in found}
+        if at is None or at in there or (at.is_link_local and instance.get("use_vmac") is not None):
+            return []
+        what = f"this machine does not have {at}: the instance is in FAULT until it does"
+        advice = "write an address of this machine's, or remove the word"
+        return [director.problem(director.path(instance, word), what, advice, WARNING)]
+    vips = model.vips(instance)
+    family = vips[0].version if vips else 4
+    if name not in interfaces or interfaces[name].trouble:
+        return []
+    own = [ipaddress.ip_interface(one).ip for one in interfaces[name].addresses]
+    taken = model.virtual_addresses(director.configuration)
+    if any(at.version == family and (family == 4 or at.is_link_local) and at not in taken for at in own):
+        return []
+    kind = "IPv4" if family == 4 else "IPv6 link-local"
+    what = f"{name} has no {kind} address that is no VIP: adverts have no address to come from"
+    advice = f"give {name} one; the instance is in FAULT until it has one"
+    return [director.problem(director.path(instance, "interface"), what, advice, WARNING)]
 
 
 # --- scripts

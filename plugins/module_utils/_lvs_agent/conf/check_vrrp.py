@@ -151,6 +151,12 @@ def _sources(director: Director, instance: Instance) -> list[Problem]:
     if own is not None and own in peers:
         where = director.path(instance, "unicast_peer")
         found.append(director.problem(where, f"{own} is this director itself", "list the other directors only"))
+    vips = {at: str(one.get("name")) for one in director.configuration["vrrp_instance"] for at in model.all_vips(one)}
+    for word in ("unicast_src_ip", "mcast_src_ip"):
+        source = address.try_parse(instance.get(word))
+        if source in vips:
+            what = f"{source} is a VIP of {vips[source]}, and moves to another host: lvs-agent sends no adverts from it"
+            found.append(director.problem(director.path(instance, word), what, "write an address that stays", WARNING))
     unicast_words = ("unicast_src_ip", "check_unicast_src", "unicast_ttl", "old_unicast_checksum")
     for word in unicast_words if "unicast_peer" not in instance else ():
         if instance.get(word) is not None and instance[word] is not False:

@@ -19,6 +19,7 @@ def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> d
 
     ``interfaces``: names of those it speaks VRRP on, tracks, puts VIPs on and syncs connections by;
     ``addresses``: {interface, address} its adverts come from, which the other directors' firewalls let in;
+    ``virtual_ips``: {interface, address} that are to be nobody's own;
     ``peers``: the other directors' addresses; ``kernel_modules``: names.
     Raises BadValue when a director's address is not an IP address.
     """
@@ -26,12 +27,14 @@ def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> d
     others = [Director.of(name, variables) for name, variables in directors.items() if name != host]
     interfaces: list[str] = []
     sources: list[dict[str, str]] = []
+    vips: list[dict[str, str]] = []
     for instance in own.configuration["vrrp_instance"]:
         if instance.get("interface") is None:
             continue  # the check of the site's variables tells
         interface = str(instance["interface"])
         tracked = [line[0] for line in model.lines(items(instance.get("track_interface")))]
         interfaces += [interface, *tracked, *_vip_interfaces(instance)]
+        vips += _vips(instance, interface)
         source = _source(own, instance)
         if source is not None:
             sources.append({"interface": interface, "address": source})
@@ -39,9 +42,20 @@ def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> d
     return {
         "interfaces": list(dict.fromkeys(interfaces)),
         "addresses": [pair for place, pair in enumerate(sources) if pair not in sources[:place]],
+        "virtual_ips": vips,
         "peers": [_address_of(other) for other in others],
         "kernel_modules": ipvs_modules(directors[host]),
     }
+
+
+def _vips(instance: t.Mapping[str, t.Any], interface: str) -> t.Iterator[dict[str, str]]:
+    """Each VIP, and where it is to be."""
+    for word in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
+        for line in model.lines(instance.get(word)):
+            at = address.try_parse(line[0].partition("/")[0])
+            if at is not None:
+                device = next((name for option, name in zip(line[1:], line[2:]) if option == "dev"), interface)
+                yield {"interface": device, "address": str(at)}
 
 
 def _vip_interfaces(instance: t.Mapping[str, t.Any]) -> list[str]:

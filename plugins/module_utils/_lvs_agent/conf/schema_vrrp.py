@@ -196,7 +196,7 @@ VRRP_INSTANCE = Block(
         integer("unicast_ttl", 0, 255, "TTL of unicast adverts.", default="255"),
         flag("unicast_fault_no_peer", "Fault, not multicast, without peers."),
         flag("check_unicast_src", "Accept adverts of the peers only."),
-        flag("track_src_ip", "Fault when the source address goes."),
+        flag("track_src_ip", "Fault while this host does not have the source address (always so in lvs-agent)."),
         flag("dont_track_primary", "Ignore faults of the interface itself."),
         *_track_words(),
         words(

@@ -21,6 +21,7 @@ from .netlink import (
     parse_attrs,
     read_cstring,
     read_u32,
+    u8,
     u32,
 )
 
@@ -40,6 +41,9 @@ IFA_F_MANAGETEMPADDR = 0x100
 IFA_F_NOPREFIXROUTE = 0x200
 IFA_F_MCAUTOJOIN = 0x400
 
+#: Who adds VIPs, and their routes and rules (linux/rtnetlink.h).
+RTPROT_KEEPALIVED = 18
+
 IFF_UP, IFF_RUNNING, IFF_NOARP, IFF_LOWER_UP = 0x1, 0x40, 0x80, 0x10000
 _ARPHRD_ETHER = 1
 _RTNH_F_ONLINK = 4
@@ -54,7 +58,7 @@ _RTMSG = struct.Struct("=BBBBBBBBI")
 _RTNEXTHOP = struct.Struct("=HBBi")
 _CACHEINFO = struct.Struct("=IIII")
 
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_CACHEINFO, _IFA_FLAGS = 1, 2, 3, 4, 6, 8
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_CACHEINFO, _IFA_FLAGS, _IFA_PROTO = 1, 2, 3, 4, 6, 8, 11
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_LINKINFO = 1, 3, 4, 5, 18
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_MACVLAN_MODE = 1, 2, 1
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_METRICS, _RTA_MULTIPATH, _RTA_TABLE = (
@@ -95,7 +99,8 @@ class AddressInfo(NamedTuple):
     """An address of an interface, packed; what is empty is left to the kernel. ``flags`` are IFA_F_* above.
 
     ``peer`` is the other end's address on a point-to-point link, to which ``prefixlen`` belongs then.
-    ``preferred_lft`` is in seconds, None for ever.
+    ``preferred_lft`` is in seconds, None for ever. ``protocol`` says who added it, as the RTPROT_* of a route; kernels
+    before 5.18 ignore it, and have 0.
     """
 
     ifindex: int
@@ -107,6 +112,7 @@ class AddressInfo(NamedTuple):
     peer: bytes = b""
     flags: int = 0
     preferred_lft: int | None = None
+    protocol: int = 0
 
     @property
     def key(self) -> tuple[int, bytes, int]:
@@ -239,6 +245,8 @@ def pack_address(address: AddressInfo) -> bytes:
         attrs.append(pack_attr(_IFA_FLAGS, u32(address.flags)))
     if address.preferred_lft is not None:
         attrs.append(pack_attr(_IFA_CACHEINFO, _CACHEINFO.pack(address.preferred_lft, _FOREVER, 0, 0)))
+    if address.protocol:
+        attrs.append(pack_attr(_IFA_PROTO, u8(address.protocol)))
     family = family_number(address.address)
     head = _IFADDRMSG.pack(family, address.prefixlen, address.flags & 0xFF, address.scope, address.ifindex)
     return head + b"".join(attrs)
@@ -257,8 +265,9 @@ def parse_address(payload: bytes) -> AddressInfo:
     address = attrs.get(_IFA_LOCAL) or peer
     label = read_cstring(attrs.get(_IFA_LABEL, b""))
     broadcast = attrs.get(_IFA_BROADCAST, b"")
+    protocol = int.from_bytes(attrs.get(_IFA_PROTO, b""), "big")
     return AddressInfo(
-        index, address, prefixlen, label, scope, broadcast, peer if peer != address else b"", flags
+        index, address, prefixlen, label, scope, broadcast, peer if peer != address else b"", flags, None, protocol
     )
 
 

@@ -117,7 +117,8 @@ def _go_on(saved: Saved, first_of: _First, entry: Entry, keep: tuple[int, int]) 
     adverts = keep[1]
     taken, owned, sequences = first_of
     masters = resumes(saved.states, saved.alive_ns, adverts)
-    configure = Configure(taken.plan, masters, owned.leftovers(taken.plan), owned.borrowed, sequences.heard())
+    borrowed, former = owned.borrowed, owned.former
+    configure = Configure(taken.plan, masters, owned.leftovers(taken.plan), borrowed, sequences.heard(), former)
     first: tuple[ToVrrp, ...] = (*saved.results, configure)
     ours, theirs = pair(KEPT)
     try:

@@ -39,15 +39,15 @@ class Journal:
         if isinstance(message, messages.Transitioned):
             self._transitioned(message)
         elif isinstance(message, messages.AlarmRaised):
-            _log.warning("%s: alarm %s: %s", message.name, message.kind, message.detail)
+            _log.warning("%salarm %s: %s", _prefix(message), message.kind, message.detail)
             self.alarms[message.name, message.kind, message.source] = message.detail
             self.event("alarm", message.detail, name=message.name, alarm=message.kind, source=message.source)
         elif isinstance(message, messages.AlarmGone):
-            _log.info("%s: alarm %s is over", message.name, message.kind)
+            _log.info("%salarm %s is over", _prefix(message), message.kind)
             self.alarms.pop((message.name, message.kind, message.source), None)
             self.event("alarm_over", message.kind, name=message.name, alarm=message.kind, source=message.source)
         elif isinstance(message, messages.Remark):
-            _log.log(message.level, "%s%s", f"{message.name}: " if message.name else "", message.text)
+            _log.log(message.level, "%s%s", _prefix(message), message.text)
             if message.level >= logging.WARNING:
                 self.event("remark", message.text, name=message.name)
         elif isinstance(message, messages.LoopStall):
@@ -89,3 +89,8 @@ class Journal:
             state=message.state.value,
             priority=message.priority,
         )
+
+
+def _prefix(message: messages.AlarmRaised | messages.AlarmGone | messages.Remark) -> str:
+    """The instance that a line of the log is about, if it is about one."""
+    return f"{message.name}: " if message.name else ""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from ..vrrp.holdings import places_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..vrrp.messages import Address
     from ..vrrp.plan import Plan
     from .state_file import StateFile
@@ -28,7 +30,7 @@ class Owned:
         self._file = file
         # what the daemon before this one had
         addresses, self.borrowed = file.left
-        self._addresses = frozenset(addresses)
+        self._addresses = self._carried_out = frozenset(addresses)
 
     def planned(self, plan: Plan) -> None:
         """From now on these may be there, too."""
@@ -36,11 +38,17 @@ class Owned:
         # with the first state: until then the file says who was master before, and must go on doing so
         self._write(now=False)
 
-    def carried_out(self, plan: Plan) -> None:
-        """Only these are there."""
-        if self._addresses != places_of(plan):
-            self._addresses = places_of(plan)
+    def carried_out(self, plan: Plan, own: Iterable[Address] = ()) -> None:
+        """Only these are there because of us; ``own`` are the host's own, whatever the plan says."""
+        self._carried_out = places_of(plan).difference(own)
+        if self._addresses != self._carried_out:
+            self._addresses = self._carried_out
             self._write()
+
+    @property
+    def former(self) -> tuple[Address, ...]:
+        """What processes so far may have added: not what is planned since."""
+        return tuple(sorted(self._carried_out))
 
     def borrow(self, borrowed: Borrowed) -> None:
         """These settings are changed now."""

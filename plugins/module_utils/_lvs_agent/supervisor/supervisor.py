@@ -30,6 +30,7 @@ from .exchange import Exchange
 from .journal import Journal
 from .loop import Loop
 from .operator import Operator
+from .other_daemons import OtherDaemons
 from .probation import Probation
 from .reader import Result
 from .reload import Reloads
@@ -116,6 +117,7 @@ class Supervisor:
             reload=self.reload,
             read=self._look,
         )
+        self._others = OtherDaemons(self._journal, lambda: self.operator.plan, self._keeper.pids)
         self._parts = parts(self)
         self._control = ControlSocket(options.socket, options.group, self._answer, clock=clock)
         self._exchange = Exchange(
@@ -173,7 +175,7 @@ class Supervisor:
         now = self._clock()
         self._write_pid_file()
         sources: list[Source] = [signals, self._keeper, self._control, *self.operator.sources(), self._notify]
-        sources += [self._exchange, self._ending]
+        sources += [self._exchange, self._ending, self._others]
         for source in [*sources, *(one for part in self._parts for one in part.sources())]:
             self.loop.add(source)
         # what lives now stays: a collection would write to all of it, and so unshare it from the children
@@ -492,7 +494,7 @@ class Supervisor:
             problems.append("the VRRP process does not run")
         if self._journal.events.path is None and self._options.history_dir is not None:
             problems.append(f"{self._options.history_dir} cannot be written: events are kept in memory only")
-        problems += [problem for part in self._parts for problem in part.problems()]
+        problems += [*self._others.problems(), *(problem for part in self._parts for problem in part.problems())]
         return {
             "version": VERSION,
             "program": program(),

@@ -114,6 +114,10 @@ class VrrpKeeper:
         """The process, None while there is none."""
         return self._kept.child
 
+    def pids(self) -> list[int]:
+        """Of all VRRP processes of ours: the one that is at work, and that of the program before."""
+        return [one.child.pid for one in (self._kept, self._former) if one.child is not None]
+
     @property
     def deaths(self) -> int:
         """How often one ended unasked."""
@@ -226,7 +230,7 @@ class VrrpKeeper:
             self._resumes = ()
             self._removal.served()
             if self._plan is not None:
-                self.owned.carried_out(self._plan)
+                self.owned.carried_out(self._plan, message.own)
         if self._configured:
             message = self._note(message)
         self._listener.heard(message, now_ns)
@@ -269,9 +273,11 @@ class VrrpKeeper:
             return
         for result in self._listener.results():
             self.child.send(result)
-        leftovers = self.owned.leftovers(self._plan)
-        heard = self._heard_numbers()
-        self.child.send(messages.Configure(self._plan, self._resumes, leftovers, self.owned.borrowed, heard))
+        owned, heard = self.owned, self._heard_numbers()
+        leftovers = owned.leftovers(self._plan)
+        self.child.send(
+            messages.Configure(self._plan, self._resumes, leftovers, owned.borrowed, heard, owned.former)
+        )
         self._configured = True
 
     def _heard_numbers(self) -> tuple[messages.SequencesHeard, ...]:

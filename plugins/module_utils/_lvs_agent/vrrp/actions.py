@@ -33,6 +33,7 @@ class AlarmKind(Enum):
     VIP_HELD_ELSEWHERE = "vip_held_elsewhere"
     LOOP_STALLED = "loop_stalled"
     HANDOVER_FAILED = "handover_failed"
+    OTHER_DAEMON = "another_vrrp_daemon"
 
 
 @dataclass(frozen=True)

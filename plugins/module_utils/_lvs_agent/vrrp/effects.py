@@ -68,10 +68,12 @@ class Effects:
         if runner.transmitter is None or runner.port is None:
             return
         hop_limit = runner.plan.instance.unicast_ttl if runner.plan.unicast else 255
+        # the machine's: one whose address has gone says so from there, and not from a VIP that the kernel would choose
+        source = runner.machine.instance.source
         for destination, packet in runner.transmitter.packets(action.priority):
             peer = text(destination)
             try:
-                runner.port.send(packet, runner.source, destination, hop_limit)
+                runner.port.send(packet, source, destination, hop_limit)
             except OSError as error:
                 # whatever it is, a packet filter's EPERM or a missing route: the peers behind it may be reached
                 runner.edge.send_errors += 1

@@ -141,7 +141,6 @@ class _Instance:
             routes=self._lines("virtual_routes", lambda line: from_conf_routes.route(line, self._names)),
             rules=self._lines("virtual_rules", lambda line: from_conf_routes.rule(line, self._names)),
             tracks=_tracks(given, self._configuration),
-            track_source=model.is_on(given.get("track_src_ip")),
             track_primary=not model.is_on(given.get("dont_track_primary")),
             promote_secondaries=model.is_on(given.get("promote_secondaries")),
             garp_extra_if=_ns(extra[-1]),

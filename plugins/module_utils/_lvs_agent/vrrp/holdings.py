@@ -18,6 +18,7 @@ from ..kernel.route_messages import (
     IFA_F_MCAUTOJOIN,
     IFA_F_NODAD,
     IFA_F_NOPREFIXROUTE,
+    RTPROT_KEEPALIVED,
     AddressInfo,
     NextHop,
     RouteInfo,
@@ -126,6 +127,7 @@ def address_of(holding: Holding, ifindex: int) -> AddressInfo:
         holding.peer,
         flags,
         holding.preferred_lft,
+        RTPROT_KEEPALIVED,
     )
 
 

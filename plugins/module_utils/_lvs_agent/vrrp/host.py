@@ -17,6 +17,7 @@ from . import buildable
 from .ah import hmac_md5
 from .holdings import Held
 from .ip import text
+from .own_addresses import Key
 from .plan import Vmac
 from .settings import Need, Settings
 
@@ -37,7 +38,9 @@ _ON_VMAC_IPV6 = {"addr_gen_mode": "1", "accept_ra": "0"}
 class Host:
     """A view that follows the kernel's events. ``lost`` counts how often events were lost and all was read again.
 
-    ``settings`` are those that something here needs to be other than they were. Opening and ``resync`` raise
+    ``settings`` are those that something here needs to be other than they were. ``own`` are keys of the host's own
+    addresses that are VIPs of the configuration, too: they are never removed. ``marks``: the kernel tells who added an
+    address. Opening and ``resync`` raise
     NetlinkError. Changes never raise: what the kernel refused is returned in words.
     """
 
@@ -48,6 +51,8 @@ class Host:
         self.links: dict[int, m.LinkInfo] = {}
         self.index: dict[str, int] = {}
         self.addresses: dict[tuple[int, bytes, int], m.AddressInfo] = {}
+        self.own: set[Key] = set()
+        self.marks = False
         self.lost = 0
         self.resync()
 
@@ -64,6 +69,9 @@ class Host:
         self.links = {link.ifindex: link for link in self._route.links()}
         self.index = {link.name: link.ifindex for link in self.links.values()}
         self.addresses = {address.key: address for address in self._route.addresses()}
+        self.own.intersection_update(self.addresses)
+        # those of lo, and of an interface's IPv6, have one
+        self.marks = self.marks or any(address.protocol for address in self.addresses.values())
 
     def events(self) -> tuple[list[Event], bool]:
         """What has changed, already part of the view; True when events were lost, so that anything may have."""
@@ -93,8 +101,10 @@ class Host:
         elif event.address is not None:
             if event.kind == m.RTM_NEWADDR:
                 self.addresses[event.address.key] = event.address
+                self.marks = self.marks or bool(event.address.protocol)
             else:
                 self.addresses.pop(event.address.key, None)
+                self.own.discard(event.address.key)
 
     # ---- questions
 
@@ -102,19 +112,30 @@ class Host:
         """An interface by its name."""
         return self.links.get(self.index.get(name, 0))
 
-    def has(self, address: bytes) -> bool:
-        """Whether an address is on any interface, and serves."""
-        return any(one.address == address and one.serves for one in self.addresses.values())
+    def has(self, address: bytes, *links: str) -> bool:
+        """Whether an address is on any interface, and serves; a link-local one on one of ``links``."""
+        local = address[:2] == _LINK_LOCAL and len(address) == 16
+        numbers = {self.index.get(name, 0) for name in links}
+        return any(
+            one.address == address and one.serves and (not local or one.ifindex in numbers)
+            for one in self.addresses.values()
+        )
 
-    def first_address(self, name: str, family: int, besides: Collection[bytes]) -> bytes:
-        """The address adverts come from by default: the first one that is no VIP, in IPv6 the link-local one."""
+    def first_address(self, name: str, family: int, besides: Collection[bytes], current: bytes = b"") -> bytes:
+        """The address adverts come from by default: the first one that is no VIP, in IPv6 the link-local one.
+
+        ``current`` is kept while it can be: the kernel's order changes when addresses come and go.
+        """
         ifindex, size = self.index.get(name, 0), 4 if family == 4 else 16
+        first = b""
         for one in self.addresses.values():
             if one.ifindex != ifindex or len(one.address) != size or one.address in besides or not one.serves:
                 continue
             if size == 4 or one.address[:2] == _LINK_LOCAL:
-                return one.address
-        return b""
+                if one.address == current:
+                    return current
+                first = first or one.address
+        return first
 
     # ---- changes
 
@@ -157,6 +178,7 @@ class Host:
             with _told(problems):
                 self._route.delete_route(route)
         going = [one for one in held.addresses if certain or one.key in self.addresses]
+        going = [one for one in going if one.key not in self.own]
         with self._others_stay(going, problems):
             for address in reversed(going):
                 with _told(problems):
@@ -167,7 +189,7 @@ class Host:
 
     def clear(self, addresses: Collection[tuple[int, bytes, int]]) -> tuple[list[m.AddressInfo], list[str]]:
         """See that none of these addresses is there, all at once: those that were, and what the kernel refused."""
-        keys = set(addresses)
+        keys = set(addresses) - self.own
         # the kernel's order: others of their networks first, so that it need not make one of them the first one
         going = [one for one in reversed(self.addresses.values()) if one.key in keys]
         problems: list[str] = []
@@ -225,18 +247,20 @@ class Host:
         """See that a virtual MAC interface has a link-local address, as neighbour discovery and MLD need.
 
         One of its own, made of the base interface's ``source`` and its name: with the base's it would answer for that
-        one, and tell the virtual MAC, which moves.
+        one, and tell the virtual MAC, which moves. A source that the file has and the base has not is given to it.
         """
         problems: list[str] = []
         ifindex = self.index[vmac.name]
-        address = _LINK_LOCAL_PREFIX + hmac_md5(source, vmac.name.encode())[:8]
-        one = m.AddressInfo(ifindex, address, _LINK_LOCAL_LENGTH, scope=_LINK, flags=m.IFA_F_NODAD)
+        given = source[:2] == _LINK_LOCAL and not self.has(source, vmac.base)
+        address = source if given else _LINK_LOCAL_PREFIX + hmac_md5(source, vmac.name.encode())[:8]
+        place = (ifindex, address, _LINK_LOCAL_LENGTH)
+        one = m.AddressInfo(*place, scope=_LINK, flags=m.IFA_F_NODAD, protocol=m.RTPROT_KEEPALIVED)
         if one.key not in self.addresses:
             with _told(problems):
                 self._route.add_address(one)
                 self.addresses[one.key] = one
         former = m.AddressInfo(ifindex, source, _LINK_LOCAL_LENGTH)
-        if former.key in self.addresses:
+        if not given and former.key in self.addresses:
             # of an lvs-agent that is older than this
             with _told(problems):
                 self._route.delete_address(former)

@@ -244,8 +244,6 @@ class Loop:
 
     def configured(self) -> None:
         """A new plan is at work: what stays is no longer looked at by the garbage collector."""
-        plans = [runner.plan for runner in self.runners]
-        self.surroundings.vips = {one.address for plan in plans for one in (*plan.vips, *plan.excluded)}
         gc.collect()
         gc.freeze()
 

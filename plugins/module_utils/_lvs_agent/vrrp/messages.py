@@ -44,7 +44,8 @@ class Configure:
     """Do this from now on; of what is done already only the differences are touched.
 
     ``leftovers`` are addresses that a process before may have left and the plan does not have: (interface, packed
-    address, prefix length). ``borrowed`` is what Borrowed said last, ``heard`` all that SequencesHeard said.
+    address, prefix length). ``borrowed`` is what Borrowed said last, ``heard`` all that SequencesHeard said. ``former``
+    are addresses that a process before may have added, whether the plan has them or not.
     """
 
     plan: Plan
@@ -52,6 +53,7 @@ class Configure:
     leftovers: tuple[Address, ...] = ()
     borrowed: tuple[tuple[str, str], ...] = ()
     heard: tuple[SequencesHeard, ...] = ()
+    former: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,17 @@ class Ready:
 
 @dataclass(frozen=True)
 class Configured:
-    """A Configure is carried out; names of instances. ``problems`` are what could not be done, in words."""
+    """A Configure is carried out; names of instances. ``problems`` are what could not be done, in words.
+
+    ``own`` are addresses of the host's own that the plan has for VIPs: no process of ours has added them.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     resumed: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    own: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)

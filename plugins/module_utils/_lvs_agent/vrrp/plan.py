@@ -210,11 +210,10 @@ class InstancePlan:
     """One ``vrrp_instance``.
 
     ``instance.source`` is b"" when the address of the adverts is the interface's own: the process looks it up
-    (IPv6: the link-local one). ``instance.priority`` is what tracking starts from. ``fixed_source``:
-    ``track_src_ip``, or an address that was written down must exist. ``track_primary``: its own interface's link
-    counts. ``garp_extra_if`` is nanoseconds between announcements of what is on other interfaces than ``interface``,
-    0 for none: of what is on virtual MACs, or with ``garp_extra_all`` of everything. ``more_vmacs`` are those of single
-    addresses.
+    (IPv6: the link-local one). ``instance.priority`` is what tracking starts from. ``track_primary``: its own
+    interface's link counts. ``garp_extra_if`` is nanoseconds between announcements of what is on other interfaces than
+    ``interface``, 0 for none: of what is on virtual MACs, or with ``garp_extra_all`` of everything. ``more_vmacs`` are
+    those of single addresses.
     """
 
     instance: Instance
@@ -225,7 +224,6 @@ class InstancePlan:
     routes: tuple[RouteHolding, ...] = ()
     rules: tuple[RuleHolding, ...] = ()
     tracks: tuple[Track, ...] = ()
-    track_source: bool = False
     track_primary: bool = True
     promote_secondaries: bool = False
     garp_extra_if: int = 0

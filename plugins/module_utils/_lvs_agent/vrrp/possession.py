@@ -205,7 +205,15 @@ class Possession:
         """Which of its addresses are not there, for people."""
         if runner.held is None:
             return []
-        return [shown(one) for one in holdings.missing(runner.held, self._loop.host.addresses.keys())]
+        host, plan = self._loop.host, runner.plan
+        nowhere = [one for one in (*plan.vips, *plan.excluded) if holdings.interface_of(plan, one) not in host.index]
+        absent = [shown(holdings.address_of(one, 0)) for one in nowhere]
+        return [*map(shown, holdings.missing(runner.held, host.addresses.keys())), *absent]
+
+    def keys(self) -> set[tuple[int, bytes, int]]:
+        """The addresses that are there because of us."""
+        found = [runner.held for runner in self._loop.runners if runner.held is not None]
+        return {address.key for held in (*found, self._loop.statics.held) for address in held.addresses}
 
 
 def _forwards(interface: str) -> bool:

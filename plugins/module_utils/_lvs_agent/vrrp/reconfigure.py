@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import ah, holdings
 from .actions import SendAdvert, State
+from .holdings import places_of
 from .messages import Configure, Configured, Resume, SequencesHeard
 from .plan import GroupPlan, Identity, InstancePlan, Plan, Track
 from .runner import Runner
@@ -58,6 +59,11 @@ class Reconfiguration:
         running = {one.plan.identity: one for one in loop.runners}
         loop.remember(wanted.keys() | running.keys(), now)
         begin = [one for one in plan.instances if one.identity not in running and one.identity not in alive]
+        resumed = [one for one in plan.instances if one.identity in alive]
+        before = {*message.former, *places_of(Plan(tuple(resumed)))}
+        index = loop.host.index
+        ours = {(index[name], address, length) for name, address, length in before if name in index}
+        loop.surroundings.begin(plan.instances, ours)
         loop.possession.clear(message.leftovers, begin, now)
         loop.statics.change(plan.static, now)
         self._group_of = self._regroup(plan, running, now)
@@ -208,5 +214,12 @@ class Reconfiguration:
     def _finish(self, plan: Plan, now: int) -> None:
         loop = self._loop
         loop.possession.settle(plan.disable_local_igmp, now)
-        loop.tell(Configured(**{key: tuple(names) for key, names in self._told.items()}))
+        loop.surroundings.configured(plan.instances, now)
+        own = places_of(plan) & {
+            (loop.host.links[number].name, address, length)
+            for number, address, length in loop.host.own
+            if number in loop.host.links
+        }
+        told = {key: tuple(names) for key, names in self._told.items()}
+        loop.tell(Configured(**told, own=tuple(sorted(own))))
         loop.configured()

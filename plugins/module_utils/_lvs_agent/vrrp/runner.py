@@ -13,6 +13,7 @@ from . import ah, buildable
 from .actions import State
 from .alarms import NEVER
 from .debounce import Running
+from .followed import followed
 from .holdings import Held
 from .instance import Instance
 from .ip import text
@@ -42,15 +43,16 @@ class Edge:
 class Runner:
     """Read its attributes; the loop changes them.
 
-    ``source`` is the packed address of its adverts, b"" while there is none. ``held`` is what it holds, None when
-    nothing. ``last_state`` is the one that was told last. ``scheduled`` is its earliest entry in the loop's heap.
-    ``extra_at`` is when ``garp_extra_if`` is due. ``gone``: no longer configured. ``failing`` is what was told last of
-    what does not work, by what is being done. ``fault`` is why it cannot be built, "" when it can; ``mtu`` is that of
-    the interface of its adverts.
+    ``source`` is the packed address of its adverts, b"" while there is none. ``followed`` is what it needs to be up.
+    ``held`` is what it holds, None when nothing. ``last_state`` is the one that was told last. ``scheduled`` is its
+    earliest entry in the loop's heap. ``extra_at`` is when ``garp_extra_if`` is due. ``gone``: no longer configured.
+    ``failing`` is what was told last of what does not work, by what is being done. ``fault`` is why it cannot be built,
+    "" when it can; ``mtu`` is that of the interface of its adverts.
     """
 
     def __init__(self, plan: InstancePlan, sequence: ah.Sequence, now: int) -> None:
         self.plan = plan
+        self.followed = followed(plan)
         self.machine = Machine(replace(plan.instance, source=plan.instance.source or _nobody(plan)))
         self.group_tracks: tuple[Track, ...] = ()
         self.port: Port | None = None
@@ -92,6 +94,8 @@ class Runner:
 
         An instance that cannot be built has a fault.
         """
+        if plan is not self.plan:
+            self.followed = followed(plan)
         self.plan, self.source, self.mtu = plan, source, mtu
         self.transmitter = self.receiver = None
         self.fault = buildable.fault(plan)

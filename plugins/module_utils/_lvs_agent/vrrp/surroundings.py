@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..kernel import route_messages as m
 from ..kernel.ndisc import solicited_node
 from ..kernel.netlink import NetlinkError
 from . import actions as a
-from . import messages
+from . import followed, messages, own_addresses
 from .debounce import Debounce
 from .holdings import interface_of
 from .ip import text
@@ -23,19 +23,22 @@ from .priority import Effective, effective
 from .runner import Runner
 
 if TYPE_CHECKING:
+    from ..kernel.route import Event
     from .loop import Loop
 
 
 class Surroundings:
     """Follows the kernel's events, and tells the machines what they mean for them.
 
-    ``vips`` are those of all instances: their coming and going changes nobody's source.
+    ``vips``: the instance of each VIP of this host. None of them is the source of adverts, whichever instance it is of:
+    it moves to another host.
     """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
-        self.vips: set[bytes] = set()
+        self.vips: dict[bytes, str] = {}
         self.debounce = Debounce()
+        self._known_own: frozenset[own_addresses.Key] = frozenset()
 
     def read(self, now: int) -> None:
         """What the kernel tells: see whom it concerns."""
@@ -54,7 +57,8 @@ class Surroundings:
             if event.link is not None:
                 self._loop.announcer.close_wire(event.link.name)
         # VIPs come and go all the time, and are nobody's source
-        if links or any(event.address is not None and event.address.address not in self.vips for event in events):
+        own = self._own_addresses(events, lost=lost)
+        if links or own or any(event.address and event.address.address not in self.vips for event in events):
             for runner in list(self._loop.runners):
                 self.refresh(runner, now)
         gone = {event.address.key for event in events if event.address is not None and event.kind == m.RTM_DELADDR}
@@ -63,6 +67,39 @@ class Surroundings:
             self._loop.possession.look_for_losses(gone, routes, links, now)
         if links or self._loop.statics.concerned(gone, routes):
             self._loop.statics.keep(now, links=links, routes=routes)
+
+    def _own_addresses(self, events: Iterable[Event], *, lost: bool) -> bool:
+        """Whether a VIP has become, or no longer is, an address of this host that we did not add."""
+        host, known = self._loop.host, self._known_own
+        if host.marks and (lost or any(self._strange(event) for event in events)):
+            plans = [runner.plan for runner in self._loop.runners]
+            host.own |= own_addresses.find(plans, host.index, host.addresses.values(), self._loop.possession.keys())
+        self._known_own = frozenset(host.own)
+        return self._known_own != known
+
+    def _strange(self, event: Event) -> bool:
+        """Whether somebody else has added a VIP."""
+        address = event.address
+        added = address is not None and event.kind == m.RTM_NEWADDR and address.protocol != m.RTPROT_KEEPALIVED
+        return added and address is not None and address.address in self.vips
+
+    def begin(self, plans: Iterable[InstancePlan], ours: Collection[own_addresses.Key]) -> None:
+        """These are to be at work. ``ours`` are addresses that a process before us has added."""
+        plans, host = [*plans, *(runner.plan for runner in self._loop.runners)], self._loop.host
+        for plan in plans:
+            for one in (*plan.vips, *plan.excluded):
+                self.vips.setdefault(one.address, plan.name)
+        ours = {*ours, *self._loop.possession.keys()}
+        host.own = own_addresses.find(plans, host.index, host.addresses.values(), ours)
+        self._known_own = frozenset(host.own)
+
+    def configured(self, plans: Iterable[InstancePlan], now: int) -> None:
+        """These are at work, and no others: what was a VIP until now may be a source."""
+        former = self.vips
+        self.vips = {one.address: plan.name for plan in plans for one in (*plan.vips, *plan.excluded)}
+        if former != self.vips:
+            for runner in list(self._loop.runners):
+                self.refresh(runner, now)
 
     def configure(self, delays: Iterable[LinkDelay]) -> None:
         """``interface_up_down_delays``."""
@@ -123,8 +160,11 @@ class Surroundings:
                 self._loop.failing(runner, "socket", f"no socket for adverts on {plan.wire}: {error}", now)
         source = plan.instance.source
         if not source:
-            vips = {one.address for one in (*plan.vips, *plan.excluded)}
-            source = self._loop.host.first_address(plan.interface, plan.family, vips)
+            place = (plan.interface, plan.family)
+            source = self._loop.host.first_address(*place, self.vips, runner.source)
+            if not source:
+                # the host's own address by mistake in another instance's list, which is in FAULT for it
+                source = self._loop.host.first_address(*place, self.vips.keys() - self._own(), runner.source)
         if source and link is not None and plan.vmac is not None and plan.family == 6 and plan.wire == plan.vmac.name:
             self._loop.possession.kernel_refused(runner, self._loop.host.give_link_local(plan.vmac, source), now)
             self._stay_in_groups(runner)
@@ -162,24 +202,21 @@ class Surroundings:
                     runner.port.join(solicited_node(text(one.address)))
 
     def _own_faults(self, runner: Runner) -> set[str]:
-        plan = runner.plan
-        faults: set[str] = {runner.fault} if runner.fault else set()
-        link = self._loop.host.link(plan.interface)
-        if link is None:
+        plan, host = runner.plan, self._loop.host
+        if host.link(plan.interface) is None:
             return {f"there is no interface {plan.interface}"}
-        if plan.track_primary and not self.running(plan.interface):
-            faults.add(f"interface {plan.interface} is down")
+        faults = {runner.fault, self._source_fault(runner), own_addresses.fault(plan, host.index, host.own)}
+        needs = followed.faults(runner.followed, self._condition)
+        condition = self._condition(plan.interface)
+        if plan.track_primary and condition:
+            needs[(plan.interface,)] = f"interface {plan.interface} {condition}"
+        faults.update(needs.values())
         faults.update(self._vmac_faults(plan))
         if runner.port is None:
             faults.add(f"there is no socket for adverts on {plan.wire}")
-        if not runner.source:
-            kind = "IPv4" if plan.family == 4 else "IPv6 link-local"
-            faults.add(f"interface {plan.interface} has no {kind} address")
-        elif plan.track_source and plan.instance.source and not self._loop.host.has(plan.instance.source):
-            faults.add(f"this host does not have {text(plan.instance.source)}")
         if plan.no_peer_fault:
             faults.add("there is no unicast_peer")
-        return faults | self._loop.statics.faults(runner.name)
+        return faults - {""} | self._loop.statics.faults(runner.name)
 
     def _vmac_faults(self, plan: InstancePlan) -> Iterator[str]:
         """Which of its virtual MAC interfaces somebody has set down; a carrier is their base interfaces' matter."""
@@ -190,3 +227,31 @@ class Surroundings:
             holdings_there = [one for one in (*plan.vips, *plan.excluded) if interface_of(plan, one) == vmac.name]
             if (vmac is plan.vmac and plan.track_primary) or any(one.tracked for one in holdings_there):
                 yield f"virtual MAC interface {vmac.name} is down"
+
+    def _own(self) -> set[bytes]:
+        """VIPs that are addresses of this host's own, and stay here."""
+        return {address for _ifindex, address, _length in self._loop.host.own}
+
+    def _condition(self, name: str) -> str:
+        """Why an interface is of no use, in words; "" when it counts as up."""
+        if self.running(name):
+            return ""
+        link = self._loop.host.link(name)
+        if link is None:
+            return "does not exist"
+        return "has no carrier" if link.flags & m.IFF_UP and not link.running else "is down"
+
+    def _source_fault(self, runner: Runner) -> str:
+        """Why its adverts have no address to come from, in words; "" when they have one."""
+        plan, host = runner.plan, self._loop.host
+        source = plan.instance.source
+        if source in self.vips and source not in self._own():
+            what = f"the source address {text(source)} is a VIP of {self.vips[source]}"
+            return f"{what}: write an address that stays on this host"
+        if source:
+            return "" if host.has(source, plan.interface, plan.wire) else f"this host does not have {text(source)}"
+        if runner.source:
+            return ""
+        kind = "IPv4" if plan.family == 4 else "IPv6 link-local"
+        only = " but VIPs" if host.first_address(plan.interface, plan.family, ()) else ""
+        return f"interface {plan.interface} has no {kind} address{only}"

@@ -34,6 +34,7 @@ _PKTINFO6 = struct.Struct("=16sI")
 _INT = struct.Struct("=i")
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_PKTINFO6.size) + socket.CMSG_SPACE(_INT.size)
 _ANY4 = bytes(4)
+_IPV6_FREEBIND = 78  # linux/in6.h, since Linux 4.15
 _NO_IP_PROTOCOL = 0  # the port number of a raw socket's address means nothing
 
 
@@ -82,6 +83,8 @@ class Port:
         self._sock.setsockopt(level, socket.IPV6_TCLASS, _TRAFFIC_CLASS)
         self._sock.setsockopt(level, socket.IPV6_RECVPKTINFO, 1)
         self._sock.setsockopt(level, socket.IPV6_RECVHOPLIMIT, 1)
+        # the last adverts come from an address that has gone; in IPv4 nobody asks
+        self._sock.setsockopt(level, _IPV6_FREEBIND, 1)
 
     def fileno(self) -> int:
         """For a selector."""
