@@ -3,8 +3,9 @@
 """Run a set of tests part by part: ``python scripts/gate.py fast|test|all [--fresh]`` in the checkout.
 
 Each part is a target of the Makefile. `fast` and `test` run on two lanes: parts that keep a core busy run in the
-background at the lowest priority, while the foreground runs those that boot hosts or measure times. `all` runs one
-part at a time and remembers what passed: started again on the same files, it continues where it was interrupted.
+background at the lowest priority, beside those that boot hosts; what needs both cores or measures this machine runs
+before or after. `all` runs one part at a time and remembers what passed: started again on the same files, it continues
+where it was interrupted.
 The log of every part is build/gate/PART.log. The end of the output is a table of all parts, the slowest tests, and
 pytest's closing lines. Exit status: 0 all parts passed, 1 one failed, 130 interrupted.
 """
@@ -35,30 +36,35 @@ FAILED_TAIL_LINES = 100
 STOP_S = 90.0
 
 
+FIRST, BACKGROUND, BESIDE, LAST = "first", "background", "beside", "last"
+
+
 @dataclass(frozen=True)
 class Part:
-    """A target of the Makefile. `background`: runs beside others; `pytest`: writes a JUnit report."""
+    """A target of the Makefile. `lane`: FIRST, BACKGROUND and BESIDE it, or LAST; `pytest`: writes a JUnit report."""
 
     name: str
-    background: bool = False
+    lane: str
     pytest: bool = False
 
 
 LINT = tuple(
-    Part(name, background=True)
+    Part(name, BACKGROUND)
     for name in ("ansible-lint", "mypy", "shellcheck", "ruff", "vermin", "yamllint")
 )  # fmt: skip
-ARTEFACT = tuple(Part(name, background=True) for name in ("sanity", "docs-lint", "docs", "importer"))
-UNIT = Part("unit", background=True, pytest=True)
-UNIT_HOST = Part("unit-host", background=True, pytest=True)
-INTEGRATION = (Part("integration", pytest=True), Part("measured", pytest=True))
+ARTEFACT = tuple(Part(name, BACKGROUND) for name in ("sanity", "docs-lint", "docs", "importer"))
+UNIT = Part("unit", BACKGROUND, pytest=True)
+UNIT_HOST = Part("unit-host", BACKGROUND, pytest=True)
+TEST = (
+    Part("machine", FIRST), *LINT, UNIT, UNIT_HOST, *ARTEFACT, Part("molecule-default", BESIDE),
+    Part("integration", LAST, pytest=True), Part("measured", LAST, pytest=True),
+)  # fmt: skip
 
 SETS: dict[str, tuple[Part, ...]] = {
-    "fast": (replace(UNIT, background=False), *LINT),
-    "test": (Part("machine"), *LINT, UNIT, UNIT_HOST, *ARTEFACT, Part("molecule-default"), *INTEGRATION),
+    "fast": (replace(UNIT, lane=BESIDE), *LINT),
+    "test": TEST,
     "all": (
-        Part("machine"), *LINT, UNIT, UNIT_HOST, *ARTEFACT, Part("molecule-default"), *INTEGRATION,
-        Part("long", pytest=True), Part("molecule-operations"), Part("molecule-engines"),
+        *TEST, Part("long", LAST, pytest=True), Part("molecule-operations", LAST), Part("molecule-engines", LAST)
     ),
 }  # fmt: skip
 
@@ -116,7 +122,7 @@ class Runner:
     @contextmanager
     def _child(self, part: Part, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
         argv = ["make", "--no-print-directory", part.name]
-        if part.background:
+        if part.lane == BACKGROUND:
             argv = ["scripts/background", *argv]
         with self._lock:
             if self._stopping:
@@ -147,29 +153,31 @@ def say(line: str) -> None:
 
 
 def two_lanes(runner: Runner, parts: Sequence[Part]) -> None:
-    """Run the background parts beside the foreground's, up to the first foreground part that needs both cores."""
-    waiting = [part for part in parts if part.background]
+    """Run the parts: the first ones, the background's beside those of their own lane, the last ones."""
 
     def background() -> None:
         try:
-            for part in waiting:
-                runner.run(part, shown=False)
+            for part in parts:
+                if part.lane == BACKGROUND:
+                    runner.run(part, shown=False)
         except Interrupted:
             pass
 
-    lane = threading.Thread(target=background)
-    lane.start()
-    try:
+    def shown(lane: str) -> None:
         for part in parts:
-            if part.background:
-                continue
-            if part in INTEGRATION:
-                lane.join()
-            runner.run(part, shown=True)
-    finally:
-        if sys.exc_info()[0] is not None:
-            runner.stop()
-        lane.join()
+            if part.lane == lane:
+                runner.run(part, shown=True)
+
+    beside = threading.Thread(target=background)
+    try:
+        shown(FIRST)
+        beside.start()
+        shown(BESIDE)
+        beside.join()
+        shown(LAST)
+    except BaseException:
+        runner.stop()
+        raise
 
 
 def one_at_a_time(runner: Runner, parts: Sequence[Part], fresh: bool) -> None:
@@ -183,7 +191,7 @@ def one_at_a_time(runner: Runner, parts: Sequence[Part], fresh: bool) -> None:
             continue
         say(f"==> {part.name}")
         try:
-            result = runner.run(replace(part, background=False), shown=True)
+            result = runner.run(replace(part, lane=LAST), shown=True)
         except BaseException:
             runner.stop()
             raise

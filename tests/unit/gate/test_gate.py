@@ -16,7 +16,9 @@ import gate_report
 from gate import Part
 from gate_report import Result
 
-BACKGROUND, LAB, BOTH_CORES = Part("lint", background=True), Part("molecule-default"), gate.INTEGRATION[0]
+SPEED, LINT, LAB, BOTH_CORES = (
+    Part("machine", gate.FIRST), Part("lint", gate.BACKGROUND), Part("lab", gate.BESIDE), Part("both", gate.LAST)
+)  # fmt: skip
 
 
 class Recorded(gate.Runner):
@@ -30,7 +32,7 @@ class Recorded(gate.Runner):
 
     def run(self, part: Part, *, shown: bool) -> Result:
         self.log.append(f"+{part.name}")
-        if self.meet is not None and part in (BACKGROUND, LAB):
+        if self.meet is not None and part in (LINT, LAB):
             self.meet.wait(10)
         result = Result(part.name, 1.0, part.name not in self.failing)
         self.results.append(result)
@@ -40,9 +42,10 @@ class Recorded(gate.Runner):
 
 def test_the_background_runs_beside_the_lab_and_ends_before_what_needs_both_cores() -> None:
     runner = Recorded(meet=threading.Barrier(2))
-    gate.two_lanes(runner, (BACKGROUND, LAB, BOTH_CORES))
-    assert runner.log.index("-lint") < runner.log.index(f"+{BOTH_CORES.name}")
-    assert {result.name for result in runner.results} == {"lint", "molecule-default", BOTH_CORES.name}
+    gate.two_lanes(runner, (LINT, BOTH_CORES, LAB, SPEED))
+    assert runner.log[:2] == ["+machine", "-machine"]
+    assert runner.log[-2:] == ["+both", "-both"]
+    assert set(runner.log[2:-2]) == {"+lint", "-lint", "+lab", "-lab"}
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def started(runner: Recorded) -> list[str]:
     return [line[1:] for line in runner.log if line.startswith("+")]
 
 
-PARTS = (Part("one"), Part("two"), Part("three"))
+PARTS = tuple(Part(name, gate.LAST) for name in ("one", "two", "three"))
 
 
 def test_what_passed_on_the_same_files_is_not_run_again(checkout: Path) -> None:
