@@ -133,6 +133,7 @@ def _daemon(arguments: argparse.Namespace, group: int) -> int:
             supervisor.record,
             keep=[supervisor.lock],
             left=lambda: os.path.exists(os.path.join(options.runtime_dir, OWNED)),
+            states=supervisor.states_before,
         )
         supervisor.operator.balancing = balancing
         return [balancing, scripting]

@@ -172,3 +172,54 @@ def test_the_end_with_omega() -> None:
     decisions.configure(LvsPlan((replace(virtual([real(1)]), omega=True), other())), all_up(1))
     decisions.decide(SECOND)
     assert kinds(decisions.stop()) == [(Kind.SERVER_DOWN, name(1)), (Kind.QUORUM_DOWN, "")]
+
+
+def follows(*holders: str) -> VirtualServerPlan:
+    return replace(virtual([real(1), real(2)]), served_by=(holders,))
+
+
+def test_with_lvs_master_only_a_service_is_in_the_table_only_while_its_holder_is_master() -> None:
+    decisions = Decisions()
+    decisions.configure(LvsPlan((follows("V4", "V6"), other())), all_up(1, 2))
+    decided = decisions.decide(SECOND)
+    assert (list(decided.part), decided.absent, list(decisions.table)) == ([OTHER_KEY], frozenset({KEY}), [OTHER_KEY])
+    # checks go on, and count when the VIP comes
+    decisions.checked(check(1), DOWN)
+    assert kinds(decisions.decide(SECOND).transitions) == [(Kind.SERVER_DOWN, name(1))]
+    decisions.follow(frozenset({"V6"}))
+    decided = decisions.decide(SECOND)
+    assert [server.addr for server in decided.part[KEY].servers] == ["10.0.0.2"]
+    assert (decided.absent, decisions.absent, decided.transitions) == (frozenset(), frozenset(), ())
+    decisions.follow(frozenset({"V6", "V4"}))
+    assert decisions.deadline_ns() == NEVER
+    decisions.follow(frozenset({"another"}))
+    assert decisions.decide(SECOND).absent == {KEY}
+    assert decisions.absent == {KEY}
+    assert list(decisions.table) == [OTHER_KEY]
+
+
+def test_a_reload_keeps_a_service_away_and_one_without_the_keyword_brings_it_back() -> None:
+    decisions = Decisions()
+    kept = follows("V4")
+    decisions.configure(LvsPlan((kept, other())), all_up(1, 2))
+    decisions.decide(SECOND)
+    decisions.configure(LvsPlan((kept,)), {check(1): UP, check(2): UP})
+    decisions.decide(SECOND)
+    assert (list(decisions.table), decisions.absent) == ([], frozenset({KEY}))
+    decisions.configure(LvsPlan((virtual([real(1), real(2)]),)), {check(1): UP, check(2): UP})
+    decisions.decide(SECOND)
+    assert (list(decisions.table), decisions.absent) == ([KEY], frozenset())
+
+
+def test_each_service_of_a_group_follows_its_own_instance() -> None:
+    plan = virtual([real(1)])
+    services = (*plan.services, replace(plan.services[0], key=OTHER_KEY))
+    both = replace(plan, services=services, served_by=(("A",), ("B",)))
+    decisions = Decisions()
+    decisions.follow(frozenset({"B"}))
+    decisions.configure(LvsPlan((both,)), {check(1): UP})
+    assert decisions.decide(SECOND).absent == {KEY}
+    always = replace(both, served_by=((), ("B",)))
+    decisions.follow(frozenset())
+    decisions.configure(LvsPlan((always,)), {check(1): UP})
+    assert decisions.decide(SECOND).absent == {OTHER_KEY}

@@ -113,6 +113,8 @@ OWN: list[tuple[str, str, Any]] = [
     ("@lvs_agent depool_floor 1", "floor", Floor(1)),
     ("@lvs_agent depool_floor 30%", "floor", Floor(30, True)),
     ("@lvs_agent keep_other_servers", "keep_others", True),
+    ("@lvs_agent lvs_master_only true", "served_by", ((),)),  # no instance holds it
+    ("@lvs_agent lvs_master_only false", "served_by", ()),
 ]
 
 
@@ -301,3 +303,31 @@ def test_global_words() -> None:
     assert found.flush_on_stop is FlushOnStop.EVERYTHING
     found = plan("global_defs {\n lvs_sync_daemon eth1 id 7\n}\n")
     assert found.sync_daemon == SyncDaemonPlan("eth1", "", 7)
+
+
+INSTANCES = "".join(
+    f"vrrp_instance {name} {{\n interface eth0\n virtual_router_id {vrid}\n priority 100\n"
+    f" virtual_ipaddress {{\n {vip}\n }}\n}}\n"
+    for name, vrid, vip in (("A", 51, "192.0.2.1/32"), ("B", 52, "192.0.2.2/32"))
+)
+VIPS_AND_MARK = "virtual_server_group G {\n 192.0.2.1-3 80\n fwmark 5\n}\n"
+
+
+@pytest.mark.parametrize(
+    "where, protocol, served_by",
+    [
+        ("192.0.2.1 80", "protocol TCP", (("A",),)),
+        ("fwmark 5", "", (("A", "B"),)),
+        ("group G", "protocol TCP", (("A",), ("B",), (), ("A", "B"))),
+    ],
+)
+def test_whom_services_follow_with_lvs_master_only(where: str, protocol: str, served_by: Any) -> None:
+    for said, word, expected in (
+        ("", "@lvs_agent lvs_master_only true", served_by),
+        ("global_defs {\n @lvs_agent lvs_master_only true\n}\n", "", served_by),
+        ("global_defs {\n @lvs_agent lvs_master_only true\n}\n", "@lvs_agent lvs_master_only false", ()),
+        ("", "", ()),
+    ):
+        words = f"lb_algo rr\n lb_kind DR\n {protocol}\n {word}\n real_server 10.0.0.1 80 {{\n TCP_CHECK {{\n }}\n }}\n"
+        text = f"{said}{INSTANCES}{VIPS_AND_MARK}virtual_server {where} {{\n {words}}}\n"
+        assert plan(text, checked=False).virtual_servers[0].served_by == expected

@@ -327,3 +327,34 @@ def test_destinations_are_ours_or_not() -> None:
 
 def _of(number: int) -> Destination:
     return real(number).destination
+
+
+def test_what_is_not_to_be_there_is_deleted_whoever_made_it() -> None:
+    """lvs_master_only: the table of a backup, left by keepalived or added by hand, sends packets back."""
+    bench = Bench(ModelKernel({KEY: service(), OTHER: service(OTHER)}))
+    bench.writer.configure({}, absent=[KEY])
+    bench.run(1)
+    assert bench.kernel.table == {OTHER: service(OTHER)}
+    bench.kernel.table[KEY] = service()
+    bench.run(3)
+    assert bench.kernel.table == {OTHER: service(OTHER)}
+    bench.writer.update({KEY: service()})
+    bench.run(0.1)
+    assert bench.kernel.table == {KEY: service(), OTHER: service(OTHER)}
+    bench.writer.update({}, [KEY])
+    bench.run(0.1)
+    assert bench.kernel.table == {OTHER: service(OTHER)}
+    assert bench.writer.in_step()
+    assert bench.writer.owned == Owned()
+    assert bench.repaired == []
+    bench.run(20)
+
+
+def test_what_is_not_to_be_there_does_not_outlive_a_planned_end() -> None:
+    bench = Bench(ModelKernel())
+    bench.writer.configure({KEY: service(), OTHER: service(OTHER)})
+    bench.run(1)
+    bench.writer.update({}, [KEY])
+    bench.writer.stop(FlushOnStop.NOTHING)
+    assert bench.kernel.table == {OTHER: service(OTHER)}
+    assert bench.writer.owned == Owned(frozenset([OTHER]))

@@ -15,6 +15,7 @@ from . import (
     address,
     check_danger,
     check_idle,
+    check_localnode,
     check_lvs,
     check_pair,
     check_profile,
@@ -57,6 +58,7 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += check_raw.problems(director)
     found += check_pair.problems(pair)
     found += check_real_servers.problems(pair, real_servers)
+    found += check_localnode.problems(pair, real_servers)
     return merged(found)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import address, model
+from . import address, check_localnode, model
 from .director import Director
 from .merge import blocks, fields
 from .problem import WARNING, Problem
@@ -36,7 +36,7 @@ def problems(director: Director) -> list[Problem]:
             for word in CHECKS:
                 for check in blocks(real.get(word.name)) if word.name in real else ():
                     found += _check(director, word.block, check, f"{path}.{word.name}")
-    return found
+    return found + check_localnode.unheld(director)
 
 
 def _alone(director: Director, block: str, said: t.Mapping[str, t.Any], where: str) -> list[Problem]:

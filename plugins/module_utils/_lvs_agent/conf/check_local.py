@@ -12,7 +12,7 @@ import ipaddress
 import typing as t
 
 from ..spelling import nearest
-from . import address, model
+from . import address, check_localnode, model
 from .director import Director
 from .machine import Interfaces
 from .merge import blocks
@@ -47,6 +47,9 @@ def problems(
             found += _networks(director, instance, interfaces)
             found += _own(director, instance, interfaces)
             found += _source(director, instance, interfaces)
+        vips = model.virtual_addresses(director.configuration)
+        own = {said.partition("/")[0] for one in interfaces.values() for said in one.addresses}
+        found += check_localnode.local(director, own.difference(map(str, vips)))
     for script in scripts(director):
         found += _script(director, script, account, command)
     return found

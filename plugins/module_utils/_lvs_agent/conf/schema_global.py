@@ -172,6 +172,12 @@ GLOBAL_DEFS = Block(
             "Timeouts of connection tracking in seconds, as in C(tcp 900 tcpfin 120 udp 300).",
             unit="s",
         ),
+        switch(
+            "lvs_master_only",
+            "C(lvs_master_only) of every virtual server that does not say it.",
+            own=True,
+            default="false; with the role, true when a director is a DR or TUN real server of the site",
+        ),
         flag("lvs_flush", "Empty the kernel's IPVS table at start, of others' entries too."),
         choice(
             "lvs_flush_on_stop",

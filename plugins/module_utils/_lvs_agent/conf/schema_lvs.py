@@ -393,6 +393,12 @@ VIRTUAL_SERVER = Block(
         ),
         seconds("slow_start", 0, 86400, "Seconds in which a server's weight grows after it came up.", own=True),
         flag("keep_other_servers", "Real servers that somebody else added to it in the kernel stay.", own=True),
+        switch(
+            "lvs_master_only",
+            "In the kernel's IPVS table only while an instance that holds its address is MASTER here; checks go on.",
+            own=True,
+            default="that of global_defs",
+        ),
         *_own_check_words(),
         words(
             "sorry_server",

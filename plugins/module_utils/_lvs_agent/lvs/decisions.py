@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..health.plan import CheckId
 from ..kernel.ipvs_types import ServiceKey
-from .desired import NEVER, Health, Surroundings, decide, is_suspended
+from .desired import NEVER, Health, Surroundings, absent, decide, is_suspended
 from .overrides import Overrides
 from .plan import LvsPlan, VirtualServerPlan
 from .state import ServiceState
@@ -23,19 +23,24 @@ from .transitions import Transition, of_reload, of_stop
 
 
 class Decided(NamedTuple):
-    """The part of the table that may be another now, and what happened."""
+    """The part of the table that may be another now, what is not in it (``lvs_master_only``), and what happened."""
 
     part: Table
     transitions: tuple[Transition, ...]
+    absent: frozenset[ServiceKey] = frozenset()
 
 
 class Decisions:
-    """``states`` are what to keep for a restart; ``table`` is the whole of what the kernel should have."""
+    """``states`` are what to keep for a restart; ``table`` is the whole of what the kernel should have.
+
+    ``absent`` are the services of the plan that are not in it, as the VIP is elsewhere (``lvs_master_only``).
+    """
 
     def __init__(self) -> None:
         self.plan = LvsPlan()
         self.states: dict[str, ServiceState] = {}
         self.table: Table = {}
+        self.absent: frozenset[ServiceKey] = frozenset()
         self.overrides = Overrides()
         self.masters: frozenset[str] = frozenset()
         self._virtual: dict[str, VirtualServerPlan] = {}
@@ -61,8 +66,14 @@ class Decisions:
         ]
         self.table = {
             **{one.service.key: one for one in plan.probes},
-            **{service.key: self.table[service.key] for name in same for service in virtual[name].services},
+            **{
+                service.key: self.table[service.key]
+                for name in same
+                for service in virtual[name].services
+                if service.key in self.table
+            },
         }
+        self.absent = self.absent.intersection(service.key for name in same for service in virtual[name].services)
         self.plan, self._virtual, self._health = plan, virtual, dict(health)
         self.states = {name: state for name, state in self.states.items() if name in virtual}
         self._due = {name: due for name, due in self._due.items() if name in same}
@@ -93,6 +104,13 @@ class Decisions:
             if before.of(name) != overrides.of(name):
                 self._mark(name)
 
+    def follow(self, masters: frozenset[str]) -> None:
+        """These VRRP instances are master here from now on."""
+        before, self.masters = self.masters, masters
+        for name, plan in self._virtual.items():
+            if plan.served_by and absent(plan, before) != absent(plan, masters):
+                self._mark(name)
+
     def suspended(self) -> list[str]:
         """The virtual servers whose checks rest, as their VIP is elsewhere (``ha_suspend``)."""
         return [name for name, plan in self._virtual.items() if is_suspended(plan, self.masters)]
@@ -115,18 +133,24 @@ class Decisions:
         """Whatever is to be looked at."""
         part: Table = {}
         told: list[Transition] = []
+        gone: set[ServiceKey] = set()
         for name in [*self._marked, *[name for name, due in self._due.items() if due <= now_ns]]:
             self._marked.pop(name, None)
             self._due.pop(name, None)
             around = Surroundings(now_ns, self._health, self.overrides.of(name), self.plan.init_notifies)
             decision = decide(self._virtual[name], around, self.states.get(name))
             self.states[name] = decision.state
-            part.update(decision.table)
+            hidden = absent(self._virtual[name], self.masters)
+            gone |= hidden
+            part.update({key: one for key, one in decision.table.items() if key not in hidden})
             told += decision.transitions
             if decision.next_ns != NEVER:
                 self._due[name] = decision.next_ns
+        for key in gone:
+            self.table.pop(key, None)
         self.table.update(part)
-        return Decided(part, tuple(told))
+        self.absent = self.absent.difference(part).union(gone)
+        return Decided(part, tuple(told), frozenset(gone))
 
     def stop(self) -> list[Transition]:
         """The daemon's end: with ``omega`` all that is up is told as down."""

@@ -102,6 +102,19 @@ def is_suspended(plan: VirtualServerPlan, masters: Collection[str]) -> bool:
     return bool(plan.holders) and not any(holder in masters for holder in plan.holders)
 
 
+def absent(plan: VirtualServerPlan, masters: Collection[str]) -> frozenset[ServiceKey]:
+    """With ``lvs_master_only``: its services that leave the kernel's table, as no instance in ``masters`` holds them.
+
+    A backup that is a real server too gets the master's packets for the VIP. With a table of its own it would send them
+    to another real server: to the master, which sends them back, until their TTL is over.
+    """
+    return frozenset(
+        service.key
+        for service, holders in zip(plan.services, plan.served_by)
+        if holders and not any(holder in masters for holder in holders)
+    )
+
+
 def _is_usable(sorry: SorryPlan, around: Surroundings) -> bool:
     """Until one of its checks says that it is down, the sorry server is not."""
     return all(around.health[check].up for check in sorry.checks if check in around.health)

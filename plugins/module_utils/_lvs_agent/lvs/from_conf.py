@@ -21,7 +21,7 @@ from ..conf.schema_lvs import REAL_SERVER, VIRTUAL_SERVER
 from ..conf.validate import label
 from ..health.from_conf import service_key
 from ..health.plan import CheckPlan
-from ..kernel.ipvs_types import FWD_DROUTE, FWD_MASQ, FWD_TUNNEL, Destination, Timeouts
+from ..kernel.ipvs_types import FWD_DROUTE, FWD_MASQ, FWD_TUNNEL, Destination, Service, Timeouts
 from ..kernel.ipvsadm import TUN_FLAG_NUMBERS, TUN_TYPE_NUMBERS, place
 from . import from_conf_names, from_conf_services
 from .plan import (
@@ -145,6 +145,7 @@ def _virtual_server(
         floor=Floor(int(floor.rstrip("%")), floor.endswith("%")),
         omega=model.is_on(server.get("omega")),
         holders=tuple(sorted(held)),
+        served_by=_served_by(server, services, said, holders),
         quorum_up=_command(server.get("quorum_up")),
         quorum_down=_command(server.get("quorum_down")),
         smtp_alert=model.is_on(_mail(server, said)),
@@ -159,6 +160,18 @@ def _holders(configuration: Words) -> dict[str, list[str]]:
         for vip in model.all_vips(instance):
             found.setdefault(str(vip), []).append(str(instance.get("name")))
     return found
+
+
+def _served_by(
+    server: Words, services: Iterable[Service], said: Words, holders: Mapping[str, list[str]]
+) -> tuple[tuple[str, ...], ...]:
+    """``lvs_master_only``: whom each service follows. A firewall mark has no address, so it follows every instance."""
+    if not model.is_on(server.get("lvs_master_only", said.get("lvs_master_only"))):
+        return ()
+    every = sorted({name for names in holders.values() for name in names})
+    return tuple(
+        tuple(every if service.key.fwmark else sorted(set(holders.get(service.key.addr, ())))) for service in services
+    )
 
 
 def _mail(server: Words, said: Words) -> Any:

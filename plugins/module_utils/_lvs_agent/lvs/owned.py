@@ -37,6 +37,10 @@ class Owned:
                 servers[key] = servers.get(key, frozenset()).union(table[key].servers)
         return self if (services, servers) == (self.services, self.servers) else Owned(services, servers)
 
+    def with_services(self, keys: Collection[ServiceKey]) -> Owned:
+        """With services that are ours to delete."""
+        return self if self.services.issuperset(keys) else replace(self, services=self.services.union(keys))
+
     def without(self, keys: Collection[ServiceKey]) -> Owned:
         """Without services that are gone."""
         if self.services.isdisjoint(keys):

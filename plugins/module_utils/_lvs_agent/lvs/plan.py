@@ -66,7 +66,9 @@ class VirtualServerPlan:
     ``services`` are what the kernel is given: one, or with a group one for each of its addresses and marks; all have
     the same real servers, quorum and checks. ``name`` is what people and :class:`..health.plan.CheckId` call it.
     ``holders`` are, with ``ha_suspend``, the VRRP instances that hold one of its addresses; without any it is never
-    suspended. ``keep_others``: real servers that somebody else added stay.
+    suspended. ``served_by`` are, with ``lvs_master_only``, for each of ``services`` the VRRP instances of which one
+    must be master here for it to be in the kernel's table, () for a service that always is; () without the keyword.
+    ``keep_others``: real servers that somebody else added stay.
     """
 
     name: str
@@ -78,6 +80,7 @@ class VirtualServerPlan:
     floor: Floor = _NO_FLOOR
     omega: bool = False
     holders: tuple[str, ...] = ()
+    served_by: tuple[tuple[str, ...], ...] = ()
     quorum_up: str = ""
     quorum_down: str = ""
     smtp_alert: bool = False

@@ -116,6 +116,8 @@ class Writer:
         self._kernel: Kernel | None = None
         self._desired: Table | None = None
         self._keep_others: frozenset[ServiceKey] = frozenset()
+        # of the configuration, and not to be in the table: deleted whoever made it
+        self._absent: frozenset[ServiceKey] = frozenset()
         self._records: dict[ServiceKey, ServiceRecord] = {}
         # what the kernel lists; to be read again unless ``_is_listed``
         self._listing: dict[ServiceKey, Service] = {}
@@ -131,22 +133,33 @@ class Writer:
 
     # What is wanted
 
-    def configure(self, desired: Table, keep_others: Collection[ServiceKey] = ()) -> None:
-        """The whole table that is wanted from now on; ``keep_others``: services in which others' real servers stay."""
+    def configure(
+        self, desired: Table, keep_others: Collection[ServiceKey] = (), absent: Collection[ServiceKey] = ()
+    ) -> None:
+        """The whole table that is wanted from now on.
+
+        ``keep_others``: services in which others' real servers stay; ``absent``: those of the configuration that are
+        not to be there.
+        """
         before = self._desired or {}
         self._desired = desired = dict(desired)
         for key in self._keep_others.symmetric_difference(keep_others):
             self._records.pop(key, None)  # what is ours there is another question now
         self._keep_others = frozenset(keep_others)
+        self._absent = frozenset(absent)
         self._due_ns = min(self._due_ns, 0)
         gone = [key for key in before if key not in desired]
         for key in [*[key for key in desired if desired[key] != before.get(key)], *gone]:
             self._mark(key)
 
-    def update(self, part: Table) -> None:
-        """These services are wanted so."""
+    def update(self, part: Table, absent: Collection[ServiceKey] = ()) -> None:
+        """These services are wanted so, and those of ``absent`` not at all."""
         if self._desired is None:
             raise ValueError("a part of a table that was never given")
+        self._absent = self._absent.difference(part).union(absent)
+        for key in absent:
+            if self._desired.pop(key, None) is not None:
+                self._mark(key)
         for key, virtual in part.items():
             if self._desired.get(key) != virtual:
                 self._desired[key] = virtual
@@ -192,15 +205,19 @@ class Writer:
         self._own(Owned())
 
     def stop(self, what: FlushOnStop) -> None:
-        """A planned end of the daemon; see docs/ipvs-table.md for what stays. Raises KernelError."""
+        """A planned end of the daemon; see docs/ipvs-table.md for what stays. Raises KernelError.
+
+        What is not to be there (``lvs_master_only``) leaves in any case: VRRP has given the VIPs up, just before.
+        """
         self._due_ns, self._desired = NEVER, None
         if what is FlushOnStop.EVERYTHING:
             self.flush()
-        elif what is FlushOnStop.OURS:
+        elif what is FlushOnStop.OURS or self._absent:
             kernel = self._opened()
+            leave = self._absent.union(self.owned.services if what is FlushOnStop.OURS else ())
             here = [entry.service.key for entry in kernel.services()]
-            kernel.apply([DeleteService(key) for key in here if key in self.owned.services])
-            self._own(Owned())
+            kernel.apply([DeleteService(key) for key in here if key in leave])
+            self._own(self.owned.without(leave))
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
@@ -262,6 +279,7 @@ class Writer:
             else:
                 record.forget()
             self._found_drift(key, record)
+        self._own(self.owned.with_services(self._absent.intersection(listing)))
         gone = [key for key in self.owned.services if key not in desired and key not in listing]
         for key in (*desired, *self.owned.services.difference(gone)):
             if self._record_of(key).have is None:

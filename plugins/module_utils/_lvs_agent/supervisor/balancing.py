@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..lvs import messages
 from ..lvs.transitions import Kind as Change
-from ..vrrp.actions import State
-from ..vrrp.messages import Transitioned
 from .kept import Kept, Kind
 from .loop import NEVER
+from .masters import MastersHere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from ..lvs.transitions import Transition
+    from ..vrrp.actions import State
     from ..vrrp.messages import TrackResult
+    from ..vrrp.plan import Identity
     from .channel import Channel
     from .child import Child, Ended
     from .loop import Loop, Source
@@ -50,6 +51,7 @@ class Balancing:
 
     ``entry`` is the process's main function, ``keep`` the descriptors it inherits. ``left``: whether a process before
     has left something in the kernel's table, so that one is needed even without virtual servers.
+    ``states`` are those of VRRP under a supervisor before this one.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Balancing:
         *,
         keep: Collection[int] = (),
         left: Callable[[], bool] = lambda: False,
+        states: Mapping[Identity, State] | None = None,
     ) -> None:
         self._loop = loop
         self._kind = Kind(NAME, TITLE, entry, messages.KEPT)
@@ -71,7 +74,8 @@ class Balancing:
         self._kept: Kept | None = None
         self._former: Kept | None = None
         self._settings = b""
-        self._masters: frozenset[str] = frozenset()
+        self._masters = MastersHere(states)
+        self._masters_told: frozenset[str] = frozenset()
         self._ready = False
         self._configured = False  # before that a process has nothing to sum up
         self._stopping = False
@@ -114,6 +118,8 @@ class Balancing:
     def configure(self, settings: Settings, now_ns: int) -> None:
         """Balance like this from now on."""
         self._settings = settings.lvs
+        self._masters.configure(settings.plan)
+        self._tell_masters()  # first: a new name is as good as the old one
         if self._kept is not None:
             if self._ready:
                 self._order_settings(now_ns)
@@ -123,14 +129,8 @@ class Balancing:
     def heard(self, message: Any, now_ns: int) -> None:
         """VRRP says who is master: while it hands over, it is still this host."""
         del now_ns
-        if not isinstance(message, Transitioned) or message.group:
-            return
-        here = message.state in (State.MASTER, State.HANDOVER)
-        masters = self._masters | {message.name} if here else self._masters - {message.name}
-        if masters != self._masters:
-            self._masters = masters
-            if self._ready:
-                self._tell(messages.Masters(masters))
+        self._masters.heard(message)
+        self._tell_masters()
 
     def results(self) -> Iterable[TrackResult]:
         """Nothing that VRRP follows."""
@@ -245,6 +245,12 @@ class Balancing:
         if self._kept is not None and self._kept.child is not None:
             self._kept.child.send(message)
 
+    def _tell_masters(self, *, first: bool = False) -> None:
+        masters = self._masters.names()
+        if self._ready and (first or masters != self._masters_told):
+            self._masters_told = masters
+            self._tell(messages.Masters(masters))
+
     def _order_settings(self, now_ns: int) -> None:
         """Tens of thousands of real servers may keep a slow host's process silent until it says Configured."""
         self._tell(messages.Configure(self._settings))
@@ -257,7 +263,7 @@ class Balancing:
     def _heard(self, message: Any, now_ns: int) -> None:
         if isinstance(message, messages.Ready):
             self._ready = True
-            self._tell(messages.Masters(self._masters))
+            self._tell_masters(first=True)
             self._order_settings(now_ns)
         elif isinstance(message, messages.Heartbeat):
             self._summary = message.summary if self._configured else {}

@@ -150,12 +150,13 @@ class LvsOperator:
     def _diff(self, question: messages.AskDiff, now_ns: int) -> dict[str, Any]:
         """The kernel's table beside the one that is wanted, by settings of the operator's or by those in force."""
         decisions = self._process.decisions
-        wanted, keep_others = decisions.table, set(decisions.keep_others())
+        wanted, keep_others, absent = decisions.table, set(decisions.keep_others()), decisions.absent
         if question.settings:
             settings = self._process.at_names(lvs_settings.unpack(question.settings)[0])
             other = Decisions()
             other.resume(decisions.states)
             other.order(decisions.overrides)
+            other.follow(decisions.masters)
             found = self._process.scheduler.results()
             asked = {one.id: one.check for one in settings.checks}
             health = {
@@ -165,14 +166,15 @@ class LvsOperator:
             }
             other.configure(settings.plan, health)
             other.decide(now_ns)
-            wanted, keep_others = other.table, set(other.keep_others())
-        return lvs_answers.diff(self._kernels(wanted, keep_others), wanted)
+            wanted, keep_others, absent = other.table, set(other.keep_others()), other.absent
+        return lvs_answers.diff(self._kernels(wanted, keep_others, absent), wanted)
 
-    def _kernels(self, wanted: Table, keep_others: set[ServiceKey]) -> Table:
+    def _kernels(self, wanted: Table, keep_others: set[ServiceKey], absent: frozenset[ServiceKey]) -> Table:
         """Of the kernel's table what is ours to change."""
         owned = self._process.owned()
         found = from_entries(self._process.kernel().table())
-        mine = {key: virtual for key, virtual in found.items() if key in wanted or key in owned.services}
+        claimed = owned.services | absent
+        mine = {key: virtual for key, virtual in found.items() if key in wanted or key in claimed}
         for key in keep_others & mine.keys():
             mine[key] = ours(mine[key], wanted.get(key), owned.servers.get(key, frozenset()))
         return mine

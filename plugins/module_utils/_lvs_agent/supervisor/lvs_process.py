@@ -160,7 +160,7 @@ class LvsProcess:
 
     def _decide(self, now_ns: int) -> None:
         decided = self.decisions.decide(now_ns)
-        self._writer.update(decided.part)
+        self._writer.update(decided.part, decided.absent)
         self._tell_all(decided.transitions)
         self._news = True
 
@@ -171,7 +171,9 @@ class LvsProcess:
             settings, self._parts = lvs_settings.unpack(message.settings, self._parts)
             self._configure(settings, now_ns)
         elif isinstance(message, messages.Masters):
-            self.decisions.masters = message.names
+            self.decisions.follow(message.names)
+            if self._settings is not None and self.decisions.deadline_ns() <= now_ns:
+                self._decide(now_ns)  # the table first: the VIP is about to come
             self._suspend(now_ns)
             self._follow_sync()
         elif isinstance(message, messages.Leave):
@@ -227,7 +229,7 @@ class LvsProcess:
         decided = self.decisions.decide(now_ns)
         if first and settings.plan.flush and not resumed:
             problems += self._tried(self._writer.flush)
-        self._writer.configure(self.decisions.table, self.decisions.keep_others())
+        self._writer.configure(self.decisions.table, self.decisions.keep_others(), self.decisions.absent)
         problems += self._tried(lambda: self._set_timeouts(settings))
         self._templates.configure(settings.plan.virtual_servers)
         self._follow_sync()

@@ -77,7 +77,8 @@ class Supervisor:
     """One run of the daemon.
 
     ``start`` is what it finds, ``entry`` the VRRP process's main function; ``parts`` makes the others, which may use
-    ``loop``, ``lock`` (for their children to hold) and ``operator``.
+    ``loop``, ``lock`` (for their children to hold), ``operator`` and ``states_before``, VRRP's under the supervisor
+    before this one.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Supervisor:
             read=self._look,
         )
         self._others = OtherDaemons(self._journal, lambda: self.operator.plan, self._keeper.pids)
+        self.states_before = dict(self._saved.states) if self._saved is not None else {}
         self._parts = parts(self)
         self._control = ControlSocket(options.socket, options.group, self._answer, clock=clock)
         self._exchange = Exchange(

@@ -30,7 +30,7 @@ class Effects:
         possession = loop.possession
         self._handlers: dict[type, Callable[[Runner, Any, int], None]] = {
             a.SendAdvert: self._send_advert,
-            a.AddVips: lambda runner, action, now: possession.take(runner, now),
+            a.AddVips: self._add_vips,
             a.RemoveVips: lambda runner, action, now: possession.give_up(runner, now),
             a.Announce: lambda runner, action, now: possession.announce(runner, action.repeat, now),
             a.ProbeVips: self._probe_vips,
@@ -82,6 +82,11 @@ class Effects:
                 runner.failing.pop(f"send {peer}", None)
                 if runner.machine.state is a.State.MASTER:
                     self._loop.adverts.sent(runner.plan.identity, now)
+
+    def _add_vips(self, runner: Runner, _action: a.AddVips, now: int) -> None:
+        if runner.held is None:
+            self._loop.tell(messages.TakesVips(runner.name, runner.plan.identity))
+        self._loop.possession.take(runner, now)
 
     def _probe_vips(self, runner: Runner, _action: a.ProbeVips, now: int) -> None:
         wanted = holdings.of_plan(runner.plan, self._loop.host.index)

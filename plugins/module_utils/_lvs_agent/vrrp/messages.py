@@ -162,6 +162,17 @@ class Transitioned:
 
 
 @dataclass(frozen=True)
+class TakesVips:
+    """An instance is about to install its addresses as master: what clients find there is to be ready.
+
+    Transitioned follows when they are installed and announced.
+    """
+
+    name: str
+    identity: Identity
+
+
+@dataclass(frozen=True)
 class PriorityChanged:
     """Tracking changed an instance's effective priority or what it has for faults (in words)."""
 
@@ -271,6 +282,7 @@ FromVrrp = Union[
     Configured,
     Borrowed,
     Transitioned,
+    TakesVips,
     PriorityChanged,
     LowerPriorityAdvert,
     AlarmRaised,
