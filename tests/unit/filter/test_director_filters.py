@@ -14,6 +14,7 @@ from ansible_collections.linuxha.lvs.plugins.filter import (
     keepalived_conf,
     needs_forwarding,
     needs_template_expiry,
+    serving_directors,
     site_problems,
     vrrp_firewall,
 )
@@ -32,7 +33,7 @@ HOSTVARS: dict[str, dict[str, Any]] = {
 
 def test_every_filter_is_offered() -> None:
     kernels = (ipvs_modules, needs_forwarding, needs_template_expiry)
-    for module in (backup_first, keepalived_conf, site_problems, vrrp_firewall, *kernels):
+    for module in (backup_first, keepalived_conf, serving_directors, site_problems, vrrp_firewall, *kernels):
         name = module.__name__.rpartition(".")[2]
         assert list(module.FilterModule().filters()) == [name]
 
@@ -61,6 +62,13 @@ def test_wrong_use_of_site_problems() -> None:
         site_problems.site_problems(["a"], HOSTVARS, severity="bad")
     with pytest.raises(AnsibleFilterError, match="not in the inventory: z"):
         site_problems.site_problems(["a", "z"], HOSTVARS)
+
+
+def test_directors_that_are_real_servers_too() -> None:
+    pool = {"ip": "192.0.2.100", "port": 80, "lb_kind": "DR", "real_server": [{"ip": "192.0.2.2", "port": 80}]}
+    hostvars = {name: {**words, "director_virtual_servers": [pool]} for name, words in HOSTVARS.items()}
+    assert serving_directors.serving_directors(["a", "b"], hostvars) == ["b"]
+    assert serving_directors.serving_directors(["a", "b"], {**hostvars, "c": {}}, ["a", "c"]) == ["a", "b"]
 
 
 def test_order_and_rules() -> None:
