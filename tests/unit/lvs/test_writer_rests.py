@@ -181,6 +181,18 @@ def test_somebody_else_deletes_the_service_first() -> None:
     assert bench.writer.owned.services == {OTHER}
 
 
+def test_somebody_else_deletes_it_while_its_deletion_fails() -> None:
+    bench = Watched(RacyKernel())
+    bench.writer.configure({KEY: service()})
+    bench.run(0)
+    bench.writer.configure({})
+    bench.kernel.table.pop(KEY, None)
+    bench.kernel.failures = 1
+    bench.run(LONGEST_WAIT)
+    bench.rest({})
+    assert bench.writer._records == {}
+
+
 def test_the_cause_of_a_refusal_goes_away_by_itself() -> None:
     bench = Watched(RacyKernel())
     bench.kernel.refuse = {KEY}

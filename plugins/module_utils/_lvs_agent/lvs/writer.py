@@ -281,6 +281,8 @@ class Writer:
             self._found_drift(key, record)
         self._own(self.owned.with_services(self._absent.intersection(listing)))
         gone = [key for key in self.owned.services if key not in desired and key not in listing]
+        for key in gone:
+            self._records.pop(key, None)
         for key in (*desired, *self.owned.services.difference(gone)):
             if self._record_of(key).have is None:
                 self._todo[key] = None
