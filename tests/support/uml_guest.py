@@ -21,7 +21,7 @@ from _lab import kernel, xstate
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEBIAN_PYTHON = "/usr/bin/python3"
-HANGS_S = 900 # a guest that hangs; how quick it is, is the machine's business
+HANGS_S = 900  # a guest that hangs; how quick it is, is the machine's business
 IPVS_MODULES = ("ip_vs", "ip_vs_rr", "ip_vs_wlc", "ip_vs_sh", "ip_vs_mh", "ip_vs_pe_sip")
 
 # /run and /mnt are the guest's own and empty; all else is this machine's and cannot be written.
@@ -51,7 +51,7 @@ sleep 10
 
 
 def processor() -> str:
-    """The one for a guest: kernel and traced process hand over twice as fast on one; each worker of xdist has its own."""
+    """A guest's: its kernel and the process it traces hand over twice as fast on one. A worker of xdist has its own."""
     there = sorted(os.sched_getaffinity(0))
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     return str(there[int(worker[2:]) % len(there)])

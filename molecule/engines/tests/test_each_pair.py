@@ -34,7 +34,7 @@ from site_under_test import (
 )
 
 ADDED = "192.168.1.101"
-RESTART_S = 0.1 # RestartSec of its unit
+RESTART_S = 0.1  # RestartSec of its unit
 
 
 def test_built_by_the_inventory_alone(site: Site, pair: Pair) -> None:
