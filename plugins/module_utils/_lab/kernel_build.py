@@ -99,7 +99,7 @@ def _fetch(work: Path, progress: Callable[[str], None]) -> tuple[Path, Path]:
 def archive() -> str:
     """The Debian archive this machine's own apt uses. LabError when it has none."""
     for line in run(["apt-get", "indextargets", "--format", "$(SITE) $(LABEL)", "Created-By: Packages"]).splitlines():
-        site, _, label = line.partition(" ")
+        site, _space, label = line.partition(" ")
         if label == "Debian":
             return site
     raise LabError("this machine's apt knows no Debian archive: run apt-get update, or mend /etc/apt/sources.list")
@@ -165,9 +165,8 @@ def run_make(argv: Sequence[str], progress: Callable[[str], None]) -> None:
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
-        assert process.stdout is not None
         try:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 tail.append(line.rstrip())
                 compiled += line.lstrip().startswith("CC ")
                 if time.monotonic() - told_s >= _PROGRESS_S:

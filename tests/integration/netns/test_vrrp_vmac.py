@@ -86,7 +86,10 @@ class Pair:
             first.reload()
         else:
             first.tell("configure", str(self.files[0]))
-        moved = lambda: self.holds(self.site.b, router) and not self.holds(self.site.a, router)  # noqa: E731
+
+        def moved() -> bool:
+            return self.holds(self.site.b, router) and not self.holds(self.site.a, router)
+
         wait_until(moved, f"{router.name} is at b", seconds=15)
 
     def ask(self, address: str) -> list[str]:

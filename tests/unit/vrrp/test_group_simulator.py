@@ -106,4 +106,3 @@ class TestEyes:
         whole = Group.settle
         monkeypatch.setattr(Group, "settle", settle)
         assert found("early", "which was there")
-
