@@ -100,7 +100,7 @@ def test_a_full_file_system_is_no_sigbus(tmp_path: Path) -> None:
 
 def _on_a_full_file_system(where: Path) -> int:
     """0 when all is as it should be; in a process of its own, with mounts of its own."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", where]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(where)]
     if _unshare_mounts() or subprocess.run(mount, check=False).returncode:
         return 2
     small, none = (os.open(where / name, os.O_RDWR | os.O_CREAT) for name in ("small", "none"))
