@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import sockets
 from .attempt import ERROR, READ, WRITE, NotNow, Outcome, Tools
-from .http_answer import Answer, BadAnswer
+from .http_answer import MOST_KEPT, Answer, BadAnswer
 from .plan import HttpCheck, Timing, UrlPlan
 from .search import Answer as Found
 from .search import Question, Search
@@ -264,5 +264,5 @@ def searched(url: UrlPlan, answer: Answer, found: Found) -> str:
     if found.matches is not url.regex_no_match:
         return ""
     kept = len(answer.body)
-    where = f" in its first {kept} bytes, which are all that is searched" if kept < answer.length else ""
+    where = f" in its first {kept} bytes, which are all that is searched" if kept >= MOST_KEPT else ""
     return f"the page {'matches' if found.matches else 'does not match'} {url.regex}{where}"
