@@ -11,7 +11,7 @@ import pytest
 
 from _lvs_agent.supervisor.masters import MastersHere
 from _lvs_agent.vrrp.actions import State
-from _lvs_agent.vrrp.messages import TakesVips, Transitioned
+from _lvs_agent.vrrp.messages import Configured, TakesVips, Transitioned
 from _lvs_agent.vrrp.plan import Identity
 
 ONE, TWO = Identity(51, 4, "eth0", ""), Identity(52, 4, "eth0", "")
@@ -54,6 +54,16 @@ def test_what_a_supervisor_that_died_knew_counts_until_vrrp_has_spoken() -> None
     masters.configure(plan(V4=ONE, other=TWO))
     assert masters.names() == {"V4"}
     masters.heard(went(State.BACKUP))
+    assert masters.names() == set()
+
+
+def test_an_instance_whose_process_died_and_that_the_plan_no_longer_has_holds_nothing() -> None:
+    masters = MastersHere()
+    masters.configure(plan(V4=TWO))
+    masters.heard(went(State.MASTER, identity=TWO))
+    masters.configure(plan(V4=ONE))  # back to the configuration before; nobody says what became of TWO
+    assert masters.names() == {"V4"}
+    masters.heard(Configured())
     assert masters.names() == set()
 
 

@@ -21,6 +21,7 @@ from _lvs_agent.vrrp.plan import Holding, Hop, InstancePlan, RouteHolding, RuleH
 from .test_loop import DOWN_NS, UP, World, plan
 
 OTHER = bytes((10, 0, 0, 101))
+PRIORITY_AT = 20 + 2
 COUNT_AT = 20 + 3
 
 
@@ -86,6 +87,8 @@ def test_a_reload_that_breaks_an_instance_leaves_the_others_and_another_reload_m
     assert world.supervisor.states_of("V")[-1] is State.FAULT
     assert world.supervisor.states_of("W") == [State.BACKUP, State.MASTER]
     assert world.vips() == {OTHER}
+    # it resigns, so that its backup is master after one skew time
+    assert 0 in [packet[PRIORITY_AT] for packet in world.ports[0].sent]
     told = [one for one in world.supervisor.heard if isinstance(one, messages.Configured)][-1]
     assert [one.partition(" cannot be built")[0] for one in told.problems] == ["V: its virtual route number 1"]
     world.configure(plan(), plan("W", 52, OTHER))
@@ -108,6 +111,14 @@ def test_an_error_nobody_thought_of_is_a_fault_of_one_instance(world: World, mon
     assert world.supervisor.states_of("V") == [State.FAULT]
     assert world.supervisor.states_of("W")[-1] is State.MASTER
     assert any("this is a bug, please report it" in one and "Traceback" in one for one in world.supervisor.remarks())
+    # another MTU does not mend that, a reload of the same file does
+    world.kernel.tell(Event(RTM_NEWLINK, link=UP._replace(mtu=1280)))
+    world.at(world.now + 2 * DOWN_NS)
+    assert world.supervisor.states_of("V") == [State.FAULT]
+    monkeypatch.setattr(world.loop.possession, "prepare", prepare)
+    world.configure(plan(), plan("W", 52, OTHER))
+    world.at(world.now + 2 * DOWN_NS)
+    assert world.supervisor.states_of("V")[-1] is State.MASTER
 
 
 def test_the_first_vips_are_in_the_advert_and_the_others_are_named(world: World) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..vrrp.actions import State
-from ..vrrp.messages import TakesVips, Transitioned
+from ..vrrp.messages import Configured, TakesVips, Transitioned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,11 @@ class MastersHere:
 
     def heard(self, message: Any) -> None:
         """The VRRP process said this. An instance holds its VIPs from just before it adds them until they are gone."""
+        if isinstance(message, Configured):
+            # what the plan does not have is gone; of an instance that a process had which died, no transition says so
+            self._holding &= self._planned.keys()
+            self._heard = {identity: self._planned[identity] for identity in self._holding}
+            return
         if isinstance(message, TakesVips):
             holds = True
         elif isinstance(message, Transitioned) and message.identity is not None:

@@ -281,7 +281,11 @@ class Supervisor:
 
     def _would_empty(self, settings: Settings) -> bool:
         """Whether this would take everything away, which a file that was emptied by mistake must not."""
-        served = self._settings is not None and not self._settings.is_empty
+        if self._settings is None:
+            # a new program, beside the process of the one before
+            served = self._inherited is not None and bool(self.states_before)
+        else:
+            served = not self._settings.is_empty
         return served and settings.is_empty and not self._allow_empty
 
     def _prepare(self, parts: list[Part], now_ns: int) -> None:
@@ -326,6 +330,10 @@ class Supervisor:
         now_ns = self._clock()
         self._put_in_force(settings, now_ns)
         self._keeper.hurry(now_ns)
+        if self._reload.running:
+            # who asked for what is being read now is answered when that is known
+            self._tell_systemd()
+            return
         self._finish_reload(applied=False, errors=[self._deadly], said=self._said)
 
     def _refuse(self, result: Result) -> None:

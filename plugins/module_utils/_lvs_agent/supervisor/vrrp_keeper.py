@@ -231,9 +231,18 @@ class VrrpKeeper:
             self._removal.served()
             if self._plan is not None:
                 self.owned.carried_out(self._plan, message.own)
+                self._forget_others(self._plan, now_ns)
         if self._configured:
             message = self._note(message)
         self._listener.heard(message, now_ns)
+
+    def _forget_others(self, plan: Plan, now_ns: int) -> None:
+        """Drop the states of instances that the plan does not have: a process that died of them did not say so."""
+        gone = self.states.keys() - {one.identity for one in plan.instances}
+        for identity in gone:
+            del self.states[identity]
+        if gone:
+            self._file.states(self.states, self.told, now_ns)
 
     def _note(self, message: Any) -> Any:
         """Keep the states, in memory and on disk; the message, with what only we know of it."""

@@ -101,8 +101,8 @@ class Reconfiguration:
             self._loop.remark(logging.ERROR, plan.name, what, now)
             self._told["problems"].append(f"{plan.name}: it cannot be run as configured: {error!r}")
             for runner in [one for one in self._loop.runners if one.plan.identity == plan.identity]:
-                runner.fault = f"it cannot be run as configured: {error!r}"
-                actions = runner.machine.set_faults(now, frozenset((*runner.machine.faults, runner.fault)))
+                runner.broken = f"it cannot be run as configured: {error!r}"
+                actions = runner.machine.set_faults(now, frozenset((*runner.machine.faults, runner.broken)))
                 self._loop.effects.perform(runner, actions, now, settle=True)
                 if runner.machine.state is State.INIT:
                     self._loop.effects.perform(runner, runner.machine.start(now), now)
@@ -137,10 +137,11 @@ class Reconfiguration:
 
     def _change(self, runner: Runner, plan: InstancePlan, group_tracks: tuple[Track, ...], now: int) -> None:
         loop, machine = self._loop, runner.machine
-        if plan == runner.plan and group_tracks == runner.group_tracks:
+        broken, runner.broken = runner.broken, ""
+        if plan == runner.plan and group_tracks == runner.group_tracks and not broken:
             return
         runner.group_tracks = group_tracks
-        if plan != runner.plan:
+        if plan != runner.plan or broken:
             if machine.state is State.MASTER:
                 # as keepalived does: the backups hear the old one for the last time, just before the change
                 loop.effects.perform(runner, [SendAdvert(machine.priority)], now)

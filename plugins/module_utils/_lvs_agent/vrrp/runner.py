@@ -47,7 +47,8 @@ class Runner:
     ``held`` is what it holds, None when nothing. ``last_state`` is the one that was told last. ``scheduled`` is its
     earliest entry in the loop's heap. ``extra_at`` is when ``garp_extra_if`` is due. ``gone``: no longer configured.
     ``failing`` is what was told last of what does not work, by what is being done. ``fault`` is why it cannot be built,
-    "" when it can; ``mtu`` is that of the interface of its adverts.
+    "" when it can; ``broken`` is why carrying out its plan failed, until a reload does it. ``mtu`` is that of the
+    interface of its adverts.
     """
 
     def __init__(self, plan: InstancePlan, sequence: ah.Sequence, now: int) -> None:
@@ -59,6 +60,7 @@ class Runner:
         self.source = b""
         self.mtu = 0
         self.fault = ""
+        self.broken = ""
         self.held: Held | None = None
         self.scheduled = NEVER
         self.gone = False
@@ -97,15 +99,16 @@ class Runner:
         if plan is not self.plan:
             self.followed = followed(plan)
         self.plan, self.source, self.mtu = plan, source, mtu
-        self.transmitter = self.receiver = None
         self.fault = buildable.fault(plan)
+        if not source:
+            self.transmitter = self.receiver = None
         if not source or self.fault:
+            # a master resigns with its last adverts
             return
         try:
-            self.transmitter = Transmitter(self.instance, self.sequence)
-            self.receiver = Receiver(self.instance, self.sequence)
+            transmitter, receiver = Transmitter(self.instance, self.sequence), Receiver(self.instance, self.sequence)
+            self.transmitter, self.receiver = transmitter, receiver
         except buildable.ERRORS as error:
-            self.transmitter = self.receiver = None
             self.fault = f"its adverts cannot be built: {error}"
 
     @property

@@ -205,7 +205,8 @@ class Surroundings:
         plan, host = runner.plan, self._loop.host
         if host.link(plan.interface) is None:
             return {f"there is no interface {plan.interface}"}
-        faults = {runner.fault, self._source_fault(runner), own_addresses.fault(plan, host.index, host.own)}
+        faults = {runner.fault, runner.broken, self._source_fault(runner)}
+        faults.add(own_addresses.fault(plan, host.index, host.own))
         needs = followed.faults(runner.followed, self._condition)
         condition = self._condition(plan.interface)
         if plan.track_primary and condition:
