@@ -317,6 +317,24 @@ def test_a_reload_touches_only_what_changed(wire: Site, start: Start, tmp_path: 
     assert all(seen.priority for seen in wire.witness.of(51))
 
 
+@pytest.mark.parametrize(
+    "after",
+    [f"{VIP}/24\n }}\n virtual_ipaddress_excluded {{\n {EXCLUDED}/24", f"{VIP}/25"],
+    ids=["a new excluded VIP", "another prefix length"],
+)
+def test_what_a_reload_adds_is_announced(after: str, wire: Site, start: Start, tmp_path: Path) -> None:
+    once = "global_defs {\n vrrp_garp_master_delay 0\n}"
+    a = start("a", words(top=once))
+    master(a)
+    wait_until(lambda: announced(wire, 5), "its announcements when it became master")
+    before = len(wire.witness.garps)
+    (tmp_path / "a.conf").write_text(words(top=once, vips=after))
+    a.tell("configure", str(tmp_path / "a.conf"))
+    a.wait_for("Configured", 2)
+    new = EXCLUDED if EXCLUDED in after else VIP
+    wait_until(lambda: [address for _at, address in wire.witness.garps[before:]].count(new) == 5, "five for what is new")
+
+
 def test_tracking_lowers_the_priority(wire: Site, start: Start) -> None:
     wire.a.run("ip", "link", "set", "eth1", "up")
     script = 'global_defs {\n enable_script_security\n script_user root\n}\nvrrp_script up {\n script "/bin/true"\n}'

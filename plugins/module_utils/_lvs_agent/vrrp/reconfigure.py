@@ -148,6 +148,7 @@ class Reconfiguration:
             if plan.name != runner.name:
                 loop.effects.perform(runner, machine.alarms.end(), now)
             signed, wire, vmacs = runner.signed, runner.plan.wire, runner.plan.vmacs
+            former, had = runner.plan, runner.held or holdings.Held()
             # an address of its own that is in the file now, or the interface's again
             source = plan.instance.source or (runner.source if not runner.plan.instance.source else b"")
             runner.renew(plan, source, runner.mtu)
@@ -162,6 +163,10 @@ class Reconfiguration:
             loop.possession.prepare(runner, now)
             priority = loop.surroundings.effective(runner).priority
             loop.effects.perform(runner, machine.reload(now, runner.instance, priority), now)
+            added = holdings.no_longer(runner.held, had).addresses if runner.held is not None else ()
+            if added and plan.instance.addresses == former.instance.addresses:
+                # a new excluded VIP, or a VIP on another interface: the machine knows the addresses of adverts only
+                loop.possession.announce(runner, plan.instance.garp_master_repeat, now)
         loop.surroundings.refresh(runner, now)
         self._told["changed"].append(runner.name)
         if runner.fault:
