@@ -12,7 +12,7 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel impo
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import sysctl
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addresses import Address
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.iproute2 import Interface
-from ansible_collections.linuxha.lvs.plugins.modules import host_check, ipvs_info, sysctl_arp, vrrp_vip
+from ansible_collections.linuxha.lvs.plugins.modules import host_info, ipvs_info, sysctl_arp, vrrp_vip
 
 VIP = "192.168.1.100"
 
@@ -187,7 +187,7 @@ HELD = {
 
 class TestHostCheck:
     def test_interfaces_are_named_once(self) -> None:
-        (problem,) = host_check.interface_problems(HELD, ["ens33", "ens3", "ens3"])
+        (problem,) = host_info.interface_problems(HELD, ["ens33", "ens3", "ens3"])
         assert "ens3 here, only ens33, ens37; did you mean" in problem
 
     @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ class TestHostCheck:
         ],
     )
     def test_addresses(self, name: str, text: str, words: str | None) -> None:
-        problem = host_check.address_problem(HELD, name, text)
+        problem = host_info.address_problem(HELD, name, text)
         assert problem is None if words is None else problem is not None and words in problem
 
     @pytest.mark.parametrize(
@@ -217,16 +217,16 @@ class TestHostCheck:
     )
     def test_a_nic_that_holds_virtual_ips_only(self, address: Address) -> None:
         interface = Interface("ens37", True, "ether", [address])
-        assert host_check.own_address_problem(interface, [f"{VIP}/32"]) is None
+        assert host_info.own_address_problem(interface, [f"{VIP}/32"]) is None
 
     def test_a_nic_with_the_hosts_own_address_cannot_hold_virtual_ips(self) -> None:
         addresses = [Address(VIP, 24), Address("192.168.1.130", 24), Address("10.0.0.1", 8)]
-        problem = host_check.own_address_problem(Interface("ens37", True, "ether", addresses), [VIP])
+        problem = host_info.own_address_problem(Interface("ens37", True, "ether", addresses), [VIP])
         assert problem is not None
         assert "ens37 has the host's own address 192.168.1.130/24, 10.0.0.1/8," in problem
         assert "put the virtual IP on lo" in problem
 
     def test_kernel_modules(self) -> None:
-        (problem,) = host_check.module_problems({"ip_vs"}, ["ip-vs", "ip_vs_rr"], "/lib/modules/6.1.0")
+        (problem,) = host_info.module_problems({"ip_vs"}, ["ip-vs", "ip_vs_rr"], "/lib/modules/6.1.0")
         assert "ip_vs_rr" in problem
         assert "/lib/modules/6.1.0" in problem

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: host_check
-short_description: Check whether a host is what the inventory says, before anything is changed on it
+module: host_info
+short_description: Compare a host with what the inventory says of it, before anything is changed on it
 version_added: 0.1.0
 author: The linuxha.lvs developers (@linuxha)
 description:
@@ -97,7 +97,7 @@ options:
 
 EXAMPLES = r"""
 - name: Check a director
-  linuxha.lvs.host_check:
+  linuxha.lvs.host_info:
     interfaces: [ens33]
     addresses:
       - interface: ens33
