@@ -18,13 +18,8 @@ requirements:
   - iproute2 on the target
 extends_documentation_fragment:
   - linuxha.lvs.attributes
+  - linuxha.lvs.attributes.info_module
 attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: N/A
-    details: Changes nothing.
   platform:
     support: full
     platforms: linux

@@ -85,6 +85,24 @@ def task(**changes: Any) -> dict[str, Any]:
 
 
 class TestVrrpVip:
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("announce", -1),
+            ("announce", 101),
+            ("announce", 10**12),
+            ("conflict_probes", 0),
+            ("conflict_probes", 21),
+            ("dad_timeout", float("nan")),
+            ("conflict_spacing", float("inf")),
+        ],
+    )
+    def test_numbers(self, name: str, value: float) -> None:
+        good = {"announce": 100, "conflict_probes": 20, "dad_timeout": 60, "conflict_spacing": 0.1}
+        vrrp_vip.require_numbers(good)
+        with pytest.raises(ValueError, match=f"^{name} is a "):
+            vrrp_vip.require_numbers({**good, name: value})
+
     def test_normal_form(self) -> None:
         asked = task(addresses=[f"{VIP}/24", "2001:DB8::1"], label="ens37:9", scope="link", noprefixroute=True)
         assert vrrp_vip.wanted_addresses(asked) == [
@@ -101,6 +119,13 @@ class TestVrrpVip:
             ({"scope": "link", "addresses": ["fd00::1"]}, "scope link is for IPv4, and all addresses are IPv6"),
             ({"addresses": [VIP, f"{VIP}/24"]}, "listed twice"),
             ({"addresses": ["192.168.1.300"]}, "is not an address"),
+            ({"addresses": ["fe80::1%ens37"]}, "names a zone"),
+            ({"addresses": ["127.0.0.2"]}, "127.0.0.2 cannot be a virtual IP: it is a loopback address"),
+            ({"addresses": ["::1"]}, "loopback"),
+            ({"addresses": ["224.0.0.18"]}, "cannot be"),
+            ({"addresses": ["0.0.0.0"]}, "cannot be"),
+            ({"addresses": ["::ffff:192.168.1.100"]}, "write 192.168.1.100"),
+            ({"addresses": ["255.255.255.255"]}, "broadcast"),
         ],
     )
     def test_refused(self, changes: dict[str, Any], message: str) -> None:
@@ -122,7 +147,7 @@ class TestVrrpVip:
             ({"fd00::1": "tentative"}, ["fd00::1 is still tentative after 2.5 s", "carrier", "dad_timeout"]),
             (
                 {"fd00::1": "absent", "fd00::2": "tentative"},
-                ["fd00::2 is still tentative", "; somebody else has just removed fd00::1 from ens37"],
+                ["fd00::2 is still tentative", "; another program has just removed fd00::1 from ens37"],
             ),
         ],
     )
@@ -185,7 +210,7 @@ HELD = {
 }
 
 
-class TestHostCheck:
+class TestHostInfo:
     def test_interfaces_are_named_once(self) -> None:
         (problem,) = host_info.interface_problems(HELD, ["ens33", "ens3", "ens3"])
         assert "ens3 here, only ens33, ens37; did you mean" in problem
