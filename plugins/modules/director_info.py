@@ -182,16 +182,15 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    found: dict[str, Any] = {}
     try:
         require_options(module.params)
+        for verb in module.params["gather"]:
+            found.update(ask(module, verb))
+    except (Refused, client.Unreachable) as error:
+        module.fail_json(msg=director.message(error), code=error.code)
     except ValueError as error:
         module.fail_json(msg=str(error))
-    found: dict[str, Any] = {}
-    for verb in module.params["gather"]:
-        try:
-            found.update(ask(module, verb))
-        except (Refused, client.Unreachable) as error:
-            module.fail_json(msg=f"{verb}: {director.message(error)}", code=error.code)
     module.exit_json(changed=False, **found)
 
 

@@ -201,23 +201,28 @@ addresses:
     address:
       description: The address, without its prefix.
       type: str
+      returned: success
       sample: 192.168.1.100
     prefixlen:
       description: The length of its prefix; null when it is not there.
       type: int
+      returned: success
       sample: 24
     label:
       description: Its label; empty for IPv6, and when it is not there.
       type: str
+      returned: success
       sample: ens37
     scope:
       description: Its scope; empty when it is not there.
       type: str
+      returned: success
       sample: global
     state:
       description:
         - V(preferred) or V(deprecated), and it serves; V(tentative) or V(dadfailed), and it does not; or V(absent).
       type: str
+      returned: success
       sample: preferred
 conflicts:
   description: The addresses that another host has, with its MAC address.
