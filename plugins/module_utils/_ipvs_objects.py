@@ -50,16 +50,12 @@ def service(this: types.Service) -> dict[str, Any]:
     }
 
 
-def services(table: Table, wanted: Table) -> list[dict[str, Any]]:
-    """The services of ``table`` that are wanted, with all their real servers, in the order of ``wanted``."""
-    found = []
-    for key, want in wanted.items():
-        if key in table:
-            # The kernel lists the server that was added last first.
-            order = {one: position for position, one in enumerate(want.servers)}
-            servers = sorted(table[key].servers.values(), key=lambda one: order.get(one.key, len(order)))
-            found.append({**service(table[key].service), "servers": [server(one) for one in servers]})
-    return found
+def services(table: Table) -> list[dict[str, Any]]:
+    """All services of a table, with their real servers."""
+    return [
+        {**service(virtual.service), "servers": [server(one) for one in virtual.servers.values()]}
+        for virtual in table.values()
+    ]
 
 
 def timeouts(these: types.Timeouts) -> dict[str, int]:

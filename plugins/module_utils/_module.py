@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 
-def read_text(path: str) -> str:
-    """The file's text, "" when there is none. Raises OSError, UnicodeDecodeError."""
+def read_text(option: str, path: str) -> str:
+    """The text of the file that an option names, "" when there is none. Raises ValueError, OSError."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
+    except IsADirectoryError as error:
+        raise ValueError(f"{option}: {path} is a directory; name a file in it") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{option}: {path} is not a text in UTF-8; name another file") from error
 
 
 def text_diff(what: str, before: str, after: str) -> dict[str, str]:
@@ -29,8 +33,6 @@ def text_diff(what: str, before: str, after: str) -> dict[str, str]:
 
 def require_replaceable(option: str, path: str, *, makes_directory: bool = False) -> None:
     """Raise ValueError for a file that ``replace_text`` could not write; for check mode, and before a change."""
-    if os.path.isdir(path):
-        raise ValueError(f"{option}: {path} is a directory; name a file in it")
     directory = os.path.dirname(path)
     while makes_directory and not os.path.lexists(directory):
         directory = os.path.dirname(directory)

@@ -535,18 +535,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if params["state"] == "drained":
             result.update(drain(module, ipvs, task, have, wanted))
         else:
-            result["servers"] = shown_servers(have, servers_now(module, ipvs, task, wanted) if to_do else wanted)
+            result["servers"] = shown_servers(have, wanted)
     return dict(result)
-
-
-def servers_now(
-    module: AnsibleModule, ipvs: Ipvs, task: Task, wanted: list[types.Destination]
-) -> list[types.Destination]:
-    """What the kernel made of the wanted servers: one that is the director itself becomes a local one."""
-    if module.check_mode or not wanted:
-        return wanted
-    now = {entry.destination.key: entry.destination for entry in ipvs.destinations(task.key)}
-    return [now[one.key] for one in wanted if one.key in now]
 
 
 def lines(task: Task, servers: Servers) -> list[str]:

@@ -409,10 +409,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if params["zero"]:
             to_do += [ZeroService(key) for key, entry in entries.items() if has_counted(*entry)]
         shared.carry_out(module, ipvs, before, to_do, wanted)
-        # What the kernel made of it: a real server that is the director itself becomes a local one.
-        now = from_entries(ipvs.table(wanted)) if to_do and not module.check_mode else after
     result = shared.outcome(module, shared.commands(to_do), lambda: lines(before), lambda: lines(after))
-    return {**result, "services": objects.services(now, after)}
+    return {**result, "services": objects.services(after)}
 
 
 def main() -> None:

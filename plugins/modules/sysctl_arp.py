@@ -408,7 +408,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     path = module.params["sysctl_file"]
     named = named_settings(module.params)
     existing = interfaces.interface_names()
-    file_before = read_text(path)
+    file_before = read_text("sysctl_file", path)
     changes = file_changes(module.params, named, sysctl_d.parse_file(file_before))
     file_after = sysctl_d.merge_file(file_before, changes) if changes else file_before
 

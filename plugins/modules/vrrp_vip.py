@@ -527,7 +527,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     require_numbers(params)
     wanted = wanted_addresses(params)
     path = params["record"]
-    record_before = read_text(path) if path else ""
+    record_before = read_text("record", path) if path else ""
     found = iproute2.interfaces()
     plans = make_plans(params, found, wanted, parse_record(path, record_before))
     here = plans[0]

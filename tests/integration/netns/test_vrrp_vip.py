@@ -452,6 +452,7 @@ def test_a_vip_that_was_set_by_hand_is_taken_over(host: Any, tmp_path: Path) -> 
     assert not host.module("vrrp_vip", **own)["changed"]
     refused = host.module("vrrp_vip", record=str(tmp_path / "own.json"), **own)
     assert "keep it in its record" in refused["msg"]
+    host.run("ip", "address", "flush", "dev", "ens37")
     # With a gateway by ens37, an address of that network is the host's own there.
     host.run("ip", "address", "add", "192.168.1.131/24", "dev", "ens37")
     host.run("ip", "route", "add", "default", "via", "192.168.1.1", "dev", "ens37")

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
 import pytest
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import sysctl
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import kmod, sysctl
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addresses import Address
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.iproute2 import Interface
 from ansible_collections.linuxha.lvs.plugins.modules import host_info, ipvs_info, sysctl_arp, vrrp_vip
@@ -64,6 +65,23 @@ class TestSysctlArp:
             changes = sysctl_arp.file_changes({"exclusive": exclusive, "state": state}, wanted, keys)
             assert sorted(key for key, value in changes.items() if value is None) == sorted(gone)
             assert (wanted.items() <= changes.items()) == (state == "present")
+
+    def test_a_setting_of_ipvs_that_a_task_before_may_bring(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        key = sysctl.ipvs_key("expire_nodest_conn")
+        monkeypatch.setattr(sysctl, "exists", lambda _key: False)
+        monkeypatch.setattr(kmod, "available_modules", lambda: {"ip_vs"})
+        assert sysctl_arp.running_value(key) == ""
+        monkeypatch.setattr(kmod, "available_modules", set)
+        monkeypatch.setattr(sysctl, "path_of", lambda _key: "/proc/sys/net/ipv4/vs/nothing")
+        with pytest.raises(sysctl.SysctlError, match="IPVS is not loaded"):
+            sysctl_arp.running_value(key)
+
+    def test_a_setting_that_cannot_be_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        key = sysctl.conf_key("all", "arp_ignore")
+        monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+        sysctl_arp.require_settable({key: "1"}, {key: "1"})
+        with pytest.raises(ValueError, match="/proc/sys/net/ipv4/conf/all/arp_ignore cannot be written"):
+            sysctl_arp.require_settable({key: "1"}, {key: "0"})
 
     def test_absent_does_not_look_at_values(self) -> None:
         assert list(named(group("ens37", arp_ignore=3), state="absent")) == ["ens37/arp_ignore"]
