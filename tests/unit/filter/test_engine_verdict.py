@@ -10,9 +10,9 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.linuxha.lvs.plugins.filter import engine_verdict as verdict_filter
 
-INSTANCE = {"name": "V", "interface": "ens33", "virtual_router_id": 51, "virtual_ipaddress": ["192.0.2.100"]}
-REAL = {"ip": "192.0.2.11", "port": 80, "TCP_CHECK": {"connect_timeout": 3}}
-SERVER = {
+INSTANCE: dict[str, Any] = {"name": "V", "interface": "ens33", "virtual_router_id": 51, "virtual_ipaddress": ["192.0.2.100"]}
+REAL: dict[str, Any] = {"ip": "192.0.2.11", "port": 80, "TCP_CHECK": {"connect_timeout": 3}}
+SERVER: dict[str, Any] = {
     "ip": "192.0.2.100", "port": 80, "lb_kind": "DR", "lb_algo": "rr", "protocol": "TCP",
     "delay_loop": 6, "real_server": [REAL],
 }
@@ -44,7 +44,7 @@ def test_what_is_found_only_when_the_daemon_makes_its_plan() -> None:
 
 
 def test_what_lvs_agent_does_not_do_is_no_error_of_keepalived() -> None:
-    block = {"director_bfd_instances": [{"name": "b", "neighbor_ip": "192.0.2.2"}]}
+    block: dict[str, Any] = {"director_bfd_instances": [{"name": "b", "neighbor_ip": "192.0.2.2"}]}
     assert verdict(**block)["errors"] != []
     assert verdict("keepalived", **block)["errors"] == []
 
