@@ -11,7 +11,9 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.linuxha.lvs.plugins.filter import engine_verdict as verdict_filter
 
 INSTANCE: dict[str, Any] = {
-    **{"name": "V", "interface": "ens33", "virtual_router_id": 51},
+    "name": "V",
+    "interface": "ens33",
+    "virtual_router_id": 51,
     "virtual_ipaddress": ["192.0.2.100"],
 }
 REAL: dict[str, Any] = {"ip": "192.0.2.11", "port": 80, "TCP_CHECK": {"connect_timeout": 3}}
