@@ -43,6 +43,12 @@ options:
         description: The address. With a prefix length, that must be the same too.
         type: str
         required: true
+  ipv4_interfaces:
+    description: Interfaces that must have an IPv4 address of their own, which VRRP sends from.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.3.0
   vip_interfaces:
     description:
       - Interfaces that hold virtual IPs and are to answer no ARP at all, so that no own address may be on them.
@@ -117,6 +123,13 @@ problems:
   type: list
   elements: str
   sample: ["there is no interface ens3 here, only lo, ens33, ens37; did you mean ens33?"]
+interfaces:
+  description:
+    - The addresses of each interface with prefix length, in the kernel's order, so that packets are sent from the first
+      one of a network. Without those that a VRRP daemon has added, where that can be told.
+  returned: success
+  type: dict
+  sample: {"lo": ["127.0.0.1/8"], "ens33": ["192.168.1.127/24"]}
 """
 
 import ipaddress
@@ -183,6 +196,16 @@ def own_address_problem(interface: iproute2.Interface, vips: Iterable[str]) -> s
     )
 
 
+def ipv4_problem(interface: str, own: Iterable[str]) -> str | None:
+    """Why VRRP cannot send IPv4 adverts from an existing interface, or None."""
+    if any(":" not in address for address in own):
+        return None
+    return (
+        f"interface {interface} has no IPv4 address of its own, and adverts are sent from it;"
+        " give it one, or write mcast_src_ip"
+    )
+
+
 def virtual_ip_problems(found: Interfaces, virtual_ips: Iterable[dict[str, str]]) -> list[str]:
     """Virtual IPs that are addresses of the host's own."""
     return [
@@ -226,16 +249,29 @@ def is_address(text: str) -> bool:
     return True
 
 
-def check(params: dict[str, Any]) -> list[str]:
-    """All problems. Raises KernelError when the checks themselves cannot be made."""
+def own_addresses() -> dict[str, list[str]]:
+    """The addresses of each interface that no VRRP daemon may have added; all when that cannot be told."""
+    found = this_host.interfaces() or {}
+    return {
+        name: [address for address in one.addresses if address in one.own] or list(one.addresses)
+        for name, one in found.items()
+    }
+
+
+def check(params: dict[str, Any], own: dict[str, list[str]]) -> list[str]:
+    """All problems. ``own``: interface -> its addresses. Raises KernelError when the checks cannot be made."""
     found = iproute2.interfaces()
     addresses = params["addresses"]
     holders = params["vip_interfaces"]
-    named = [*params["interfaces"], *(item["interface"] for item in [*addresses, *holders])]
+    named = [*params["interfaces"], *params["ipv4_interfaces"], *(item["interface"] for item in [*addresses, *holders])]
     problems = interface_problems(found, named)
     for item in addresses:
         if item["interface"] in found:
             problem = address_problem(found, item["interface"], item["address"])
+            problems += [problem] if problem else []
+    for name in params["ipv4_interfaces"]:
+        if name in found:
+            problem = ipv4_problem(name, own.get(name, ()))
             problems += [problem] if problem else []
     for item in holders:
         if item["interface"] in found:
@@ -253,6 +289,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "interfaces": {"type": "list", "elements": "str", "default": []},
+            "ipv4_interfaces": {"type": "list", "elements": "str", "default": []},
             "addresses": {
                 "type": "list",
                 "elements": "dict",
@@ -286,10 +323,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        problems = check(module.params)
+        own = own_addresses()
+        problems = check(module.params, own)
     except KernelError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, problems=problems)
+    module.exit_json(changed=False, problems=problems, interfaces=own)
 
 
 if __name__ == "__main__":

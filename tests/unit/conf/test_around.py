@@ -79,9 +79,48 @@ def test_the_ansible_address_will_do() -> None:
     assert firewall.rules("a", {"a": director(1), "b": other}) == [rule()]
 
 
-def test_a_name_will_not_do() -> None:
-    with pytest.raises(BadValue, match="'b' is not an IP address"):
+def test_a_name_alone_will_not_do() -> None:
+    with pytest.raises(BadValue, match="b: the address of its interface ens33 is not known; run the play on all dir"):
         firewall.rules("a", {"a": director(1), "b": {**director(2), "director_address": None}})
+
+
+def looked_at(**interfaces: list[str]) -> dict[str, Any]:
+    """What the preflight has found on a host."""
+    return {"director_host_info": {"interfaces": interfaces, "problems": []}}
+
+
+def test_addresses_are_found_on_the_host() -> None:
+    """Ansible reaches it by another address; of the interface, what VRRP may have added does not count."""
+    other = {**director(2), "director_address": None, "ansible_host": "mgmt.example.org"}
+    found = looked_at(ens33=["192.0.2.2/24", "192.0.2.100/24", "fe80::2/64", "2001:db8::2/64"], lab0=["198.18.0.2/24"])
+    assert firewall.rules("a", {"a": director(1), "b": {**other, **found}}) == [rule()]
+    assert firewall.rules("a", {"a": director(1), "b": {**other, "ansible_host": "198.18.0.2", **found}}) == [rule()]
+
+
+def test_what_the_site_says_comes_before_what_is_found() -> None:
+    said = {**director(2, mcast_src_ip="192.0.2.7"), **looked_at(ens33=["192.0.2.2/24", "192.0.2.7/24"])}
+    assert rule(source="192.0.2.7") in firewall.rules("a", {"a": director(1), "b": said})
+
+
+def test_a_second_network() -> None:
+    second = {"name": "W", "interface": "ens37", "virtual_router_id": 52, "virtual_ipaddress": ["198.51.100.100"]}
+    other = director(2)
+    other["director_vrrp_instances"] = [*other["director_vrrp_instances"], second]
+    with pytest.raises(BadValue, match="b: the address of its interface ens37 is not known"):
+        firewall.rules("a", {"a": director(1), "b": other})
+    found = looked_at(ens33=["192.0.2.2/24"], ens37=["198.51.100.2/24"])
+    both = firewall.rules("a", {"a": director(1), "b": {**other, **found}})
+    assert both == [rule(), rule(source="198.51.100.2")]
+
+
+def test_synced_connections_come_from_their_interface() -> None:
+    found = looked_at(ens33=["192.0.2.2/24"], ens37=["198.51.100.2/24", "2001:db8::2/64"])
+    other = {**director(2), "director_global_defs": {"lvs_sync_daemon": "ens37 V"}, **found}
+    sync = {"protocol": "udp", "destination_port": 8848, "comment": "IPVS sync from b"}
+    rules = firewall.rules("a", {"a": director(1), "b": other})
+    assert [one for one in rules if one["protocol"] == "udp"] == [
+        {"ip_version": "ipv4", "source": source, **sync} for source in ("192.0.2.2", "198.51.100.2")
+    ]
 
 
 @pytest.mark.parametrize(

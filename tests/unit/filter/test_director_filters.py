@@ -75,8 +75,8 @@ def test_order_and_rules() -> None:
     assert backup_first.backup_first(["a", "b"], HOSTVARS) == ["b", "a"]
     rules = vrrp_firewall.vrrp_firewall("a", ["a", "b"], HOSTVARS)
     assert [(one["source"], one["protocol"]) for one in rules] == [("192.0.2.2", "112")]
-    with pytest.raises(AnsibleFilterError, match="is not an IP address"):
-        vrrp_firewall.vrrp_firewall("a", ["a", "c"], HOSTVARS)
+    with pytest.raises(AnsibleFilterError, match="the address of its interface ens33 is not known"):
+        vrrp_firewall.vrrp_firewall("a", ["a", "d"], {**HOSTVARS, "d": GROUP})
 
 
 def test_the_kernels_part() -> None:

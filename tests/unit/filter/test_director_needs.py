@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
 from ansible_collections.linuxha.lvs.plugins.filter import director_needs as needs_filter
 
 INSTANCE = {"name": "V", "interface": "ens33", "virtual_router_id": 51, "virtual_ipaddress": ["192.0.2.100"]}
@@ -24,7 +23,8 @@ def needs(*instances: dict[str, Any], **variables: Any) -> dict[str, list[Any]]:
 def test_one_instance() -> None:
     assert needs(INSTANCE) == {
         "interfaces": ["ens33"],
-        "addresses": [{"interface": "ens33", "address": "192.0.2.1"}],
+        "ipv4_interfaces": ["ens33"],
+        "addresses": [],
         "virtual_ips": [{"interface": "ens33", "address": "192.0.2.100"}],
         "peers": ["192.0.2.2"],
         "kernel_modules": [],
@@ -34,6 +34,7 @@ def test_one_instance() -> None:
 def test_a_director_without_vrrp() -> None:
     assert needs() == {
         "interfaces": [],
+        "ipv4_interfaces": [],
         "addresses": [],
         "virtual_ips": [],
         "peers": ["192.0.2.2"],
@@ -51,7 +52,7 @@ def test_every_interface_once() -> None:
     }
     found = needs(first, second, director_global_defs={"lvs_sync_daemon": "ens42 V id 7"})
     assert found["interfaces"] == ["ens33", "ens41", "ens37", "ens38", "ens42"]
-    assert found["addresses"] == [{"interface": "ens33", "address": "192.0.2.1"}]
+    assert found["ipv4_interfaces"] == ["ens33"]
     assert [pair["interface"] for pair in found["virtual_ips"]] == ["ens33", "ens37", "ens38", "ens37"]
     assert found["virtual_ips"][1]["address"] == "192.0.2.101"
 
@@ -68,7 +69,7 @@ def test_an_interface_that_the_engine_makes_need_not_be_there(words: dict[str, A
 def test_the_hosts_own_interface() -> None:
     found = needs(INSTANCE, director_host_vrrp_instances={"V": {"interface": "bond0"}})
     assert found["interfaces"] == ["bond0"]
-    assert found["addresses"] == [{"interface": "bond0", "address": "192.0.2.1"}]
+    assert found["ipv4_interfaces"] == ["bond0"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,6 @@ def test_the_hosts_own_interface() -> None:
     [
         ({"mcast_src_ip": "192.0.2.7"}, "192.0.2.7"),
         ({"unicast_src_ip": "192.0.2.8"}, "192.0.2.8"),
-        ({"virtual_ipaddress": ["192.0.2.100", "fd00::100"]}, "192.0.2.1"),
     ],
 )
 def test_where_adverts_come_from(words: dict[str, Any], address: str) -> None:
@@ -84,7 +84,8 @@ def test_where_adverts_come_from(words: dict[str, Any], address: str) -> None:
 
 
 def test_adverts_of_ipv6_come_from_an_address_that_nobody_chose() -> None:
-    assert needs({**INSTANCE, "virtual_ipaddress": ["fd00::100"]})["addresses"] == []
+    found = needs({**INSTANCE, "virtual_ipaddress": ["fd00::100"]})
+    assert (found["addresses"], found["ipv4_interfaces"]) == ([], [])
 
 
 def test_the_directors_address_is_told_apart_from_ansibles() -> None:
@@ -101,9 +102,11 @@ def test_an_instance_without_an_interface_is_left_to_the_sites_check() -> None:
     assert needs({"name": "V"})["interfaces"] == []
 
 
-def test_a_director_without_an_address() -> None:
-    with pytest.raises(AnsibleFilterError, match=r"director_needs: .*a: director_address 'lvs01' is not an IP"):
-        needs(INSTANCE, ansible_host="lvs01")
+def test_a_director_that_is_reached_by_a_name() -> None:
+    found = needs(INSTANCE, ansible_host="lvs01")
+    assert (found["ipv4_interfaces"], found["peers"]) == (["ens33"], ["192.0.2.2"])
+    hostvars = {"a": {"ansible_host": "192.0.2.1"}, "b": {"ansible_host": "lvs02"}}
+    assert needs_filter.director_needs("a", ["a", "b"], hostvars)["peers"] == []
 
 
 def test_a_host_that_is_not_yet_among_the_directors() -> None:

@@ -28,7 +28,7 @@ from . import (
     role_types,
 )
 from .director import Director
-from .problem import WARNING, Problem, merged
+from .problem import Problem, merged
 from .schema import CONFIGURATION_VARIABLES
 from .validate import variable_problems
 
@@ -53,7 +53,6 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += _names(director, directors[director.name])
         found += role_types.problems(director, directors[director.name])
         found += _settings(director)
-        found += _sources(director)
         found += variable_problems(director.variables, director.name)
         found += check_vrrp.problems(director)
         found += check_lvs.problems(director)
@@ -89,12 +88,12 @@ def _settings(director: Director) -> list[Problem]:
         found.append(
             director.problem("director_engine", f"{engine!s} is not known", f"it can be {', '.join(ENGINES)}")
         )
-    if address.try_parse(director.own_address) is None:
+    # ansible_host may be a name: the addresses are found on the host
+    if "director_address" in director.variables and address.try_parse(director.own_address) is None:
         said = director.own_address
         what = f"{said} is not an IP address, so the firewall of the others cannot let its adverts in"
-        advice = "write the address this director's VRRP packets come from"
-        severity = "error" if "director_address" in director.variables else WARNING
-        found.append(director.problem("director_address", what, advice, severity))
+        advice = "write the address this director's VRRP packets come from, or leave it out"
+        found.append(director.problem("director_address", what, advice))
     for instance in director.configuration["vrrp_instance"]:
         if address.try_parse(director.own_address) in model.all_vips(instance):
             what = f"{director.own_address} is this director's own address, so it cannot be a VIP"
@@ -117,21 +116,3 @@ def _without_instances(pair: t.Sequence[Director]) -> list[Problem]:
             what = "there is neither an instance nor one of director_virtual_servers"
             found.append(director.problem("director_vrrp_instances", what, "write what the director is for"))
     return found
-
-
-def _sources(director: Director) -> list[Problem]:
-    """Adverts from the address of a second interface, which the firewalls of the other directors do not know."""
-    unnamed = [
-        instance
-        for instance in director.configuration["vrrp_instance"]
-        if any(at.version == 4 for at in model.vips(instance))
-        and not (instance.get("mcast_src_ip") or instance.get("unicast_src_ip"))
-    ]
-    first = str(unnamed[0].get("interface")) if unnamed else ""
-    what = "its adverts come from an address of this interface, which the other directors' firewalls do not let in"
-    advice = f"write its address as mcast_src_ip, unless director_address is on this interface and not on {first}"
-    return [
-        director.problem(director.path(instance, "interface"), what, advice, WARNING)
-        for instance in unnamed
-        if str(instance.get("interface")) != first
-    ]

@@ -52,7 +52,7 @@ class Director:
         """
         # Ansible templates a host's variables when they are read: look at no other
         picked = {key: variables.get(key) for key in READ_VARIABLES}
-        known = {key: value for key, value in picked.items() if value is not None}
+        known = {key: value for key, value in picked.items() if value is not None and value != ""}
         return cls(str(name), known, merge(known, rank))
 
     @property

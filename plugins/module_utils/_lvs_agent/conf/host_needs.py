@@ -11,22 +11,22 @@ from . import address, model
 from .director import Director
 from .merge import items
 from .needs import ipvs_modules
-from .problem import BadValue
 
 
 def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[t.Any]]:
     """The options of the module ``host_info`` for ``host``, one of ``directors``.
 
     ``interfaces``: names of those it speaks VRRP on, tracks, puts VIPs on and syncs connections by;
-    ``addresses``: {interface, address} its adverts come from, which the other directors' firewalls let in;
+    ``addresses``: {interface, address} that the site says its adverts come from;
+    ``ipv4_interfaces``: names of those whose own address is found on the host, because the site says none;
     ``virtual_ips``: {interface, address} that are to be nobody's own;
     ``peers``: the other directors' addresses; ``kernel_modules``: names.
-    Raises BadValue when a director's address is not an IP address.
     """
     own = Director.of(host, directors[host])
     others = [Director.of(name, variables) for name, variables in directors.items() if name != host]
     interfaces: list[str] = []
     sources: list[dict[str, str]] = []
+    unnamed: list[str] = []
     vips: list[dict[str, str]] = []
     for instance in own.configuration["vrrp_instance"]:
         if instance.get("interface") is None:
@@ -35,15 +35,19 @@ def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> d
         tracked = [line[0] for line in model.lines(items(instance.get("track_interface")))]
         interfaces += [interface, *tracked, *_vip_interfaces(instance)]
         vips += _vips(instance, interface)
-        source = _source(own, instance)
+        source = said_source(own, instance)
         if source is not None:
             sources.append({"interface": interface, "address": source})
+        elif any(at.version == 4 for at in model.vips(instance)):
+            unnamed.append(interface)
     interfaces += [interface for interface, _instance in model.sync_daemon_interfaces(own.configuration)]
     return {
         "interfaces": list(dict.fromkeys(interfaces)),
+        "ipv4_interfaces": list(dict.fromkeys(unnamed)),
         "addresses": [pair for place, pair in enumerate(sources) if pair not in sources[:place]],
         "virtual_ips": vips,
-        "peers": [_address_of(other) for other in others],
+        # one with a name for ansible_host is found by its adverts
+        "peers": [other.own_address for other in others if address.try_parse(other.own_address) is not None],
         "kernel_modules": ipvs_modules(directors[host]),
     }
 
@@ -69,19 +73,24 @@ def _vip_interfaces(instance: t.Mapping[str, t.Any]) -> list[str]:
     return found
 
 
-def _source(own: Director, instance: t.Mapping[str, t.Any]) -> str | None:
-    """Where an instance's adverts come from; None when the kernel picks a link-local address for IPv6."""
+def said_source(director: Director, instance: t.Mapping[str, t.Any]) -> str | None:
+    """The address that the site says an instance's adverts come from; None: the interface's own.
+
+    director_address is that of the first interface whose instances name no address.
+    """
     said = instance.get("mcast_src_ip") or instance.get("unicast_src_ip")
     if said:
         return str(said)
-    if all(at.version == 6 for at in model.vips(instance)) and model.vips(instance):
+    found = address.try_parse(director.variables.get("director_address"))
+    if found is None or instance.get("interface") != first_interface(director):
         return None
-    return _address_of(own)
+    vips = model.vips(instance)
+    return str(found) if not vips or any(at.version == found.version for at in vips) else None
 
 
-def _address_of(director: Director) -> str:
-    found = address.try_parse(director.own_address)
-    if found is None:
-        what = f"{director.name}: director_address {director.own_address!r} is not an IP address"
-        raise BadValue(what, "write the address its VRRP packets come from")
-    return str(found)
+def first_interface(director: Director) -> t.Any:
+    """The first interface whose instances name no source address: director_address is on it."""
+    for instance in director.configuration["vrrp_instance"]:
+        if not (instance.get("mcast_src_ip") or instance.get("unicast_src_ip")):
+            return instance.get("interface")
+    return None
