@@ -36,6 +36,19 @@ demo-down: ## end the demo's lab, leave nothing behind
 site: $(COLLECTION) ## build SITE (default dr-two-nic) in the lab; ARGS="--check --diff" and the like go to Ansible
 	@$(PLAYBOOK) -i $(LAB_INVENTORY) $(ARGS) playbooks/site.yml
 
+##@ Use it
+.PHONY: deploy agent artefact
+deploy: $(COLLECTION) ## build SITE on its real hosts; ARGS="--check --diff" shows what would change
+	@$(PLAYBOOK) $(ARGS) playbooks/site.yml
+
+agent: ## lvs-agent as one file for any Python from 3.9 on: build/lvs-agent; as lvsctl it is that program
+	@python3 scripts/agent_file.py build/lvs-agent
+	@ln -sf lvs-agent build/lvsctl
+
+artefact: ## the collection as one file: build/linuxha-lvs-VERSION.tar.gz
+	@$(FAST) scripts/artefact
+	@ls build/linuxha-lvs-*.tar.gz
+
 ##@ The lab: SITE=, LAB= (several can run side by side), HOST=, NIC=, ARGS=
 LAB_VERBS := down status ssh crash boot freeze thaw pull plug partition heal netem
 .PHONY: lab-up lab-kernel $(LAB_VERBS:%=lab-%)

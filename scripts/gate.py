@@ -121,7 +121,8 @@ class Runner:
 
     @contextmanager
     def _child(self, part: Part, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-        argv = ["make", "--no-print-directory", part.name]
+        # ARGS are the gate's own, and make hands them on to what it calls
+        argv = ["make", "--no-print-directory", "ARGS=", part.name]
         if part.lane == BACKGROUND:
             argv = ["scripts/background", *argv]
         with self._lock:
@@ -134,6 +135,8 @@ class Runner:
             self._running.append(child)
         # What an exception leaves running, stop() ends.
         yield child
+        if child.stdout is not None:
+            child.stdout.close()
         child.wait()
         with self._lock:
             self._running.remove(child)

@@ -16,7 +16,7 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.proble
 def director_needs(
     host: str, directors: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, list[Any]]:
-    """A director and all directors -> the options of the module host_check for it."""
+    """A director and all directors -> the options of the module host_info for it."""
     try:
         return host_needs(host, {name: hostvars[name] for name in [*directors, host]})
     except BadValue as error:

@@ -87,7 +87,7 @@ class Programs:
 
     def compile(self, name: str) -> None:
         """Compile all of it. Raises BadProgram."""
-        _run([sys.executable, "-I", "-c", _COMPILE, self.directory(name)])
+        _run([sys.executable, "-I", "-c", _COMPILE, self.directory(name)], f"{name} cannot be compiled")
 
     def install(self, archive: bytes, name: str) -> None:
         """Put a program there, whole or not at all. Raises BadProgram."""
@@ -95,7 +95,7 @@ class Programs:
         draft = tempfile.mkdtemp(prefix=".", dir=self.root)
         try:
             _write(draft, _agent_bundle.unpack(archive))
-            _run([sys.executable, "-I", "-c", _COMPILE, draft])
+            _run([sys.executable, "-I", "-c", _COMPILE, draft], f"{name} cannot be compiled")
             os.chmod(draft, 0o755)
             if _agent_bundle.installed(draft).name != name:
                 raise BadProgram(f"the archive is not {name}; it was damaged on its way")
@@ -118,11 +118,11 @@ class Programs:
     def check(self, name: str, configuration: str) -> None:
         """Have it say its version, and read the configuration unless that is "" or not there. Raises BadProgram."""
         program = os.path.join(self.directory(name), "lvs-agent")
-        said = _run([program, "--version"])
+        said = _run([program, "--version"], f"{program} does not start")
         if said.split() != ["lvs-agent", name]:
             raise BadProgram(f"{name} says it is {said.strip()!r}")
         if configuration and os.path.exists(configuration):
-            _run([program, "run", "--check-only", "--file", configuration])
+            _run([program, "run", "--check-only", "--file", configuration], f"{name} does not accept {configuration}")
 
     def try_out(self, name: str) -> None:
         """Run it for a moment, in a network of its own, where it cannot touch anything. Raises BadProgram."""
@@ -234,16 +234,18 @@ def _link(path: str, target: str) -> None:
     os.replace(draft, path)
 
 
-def _run(command: list[str]) -> str:
-    """What it writes. Raises BadProgram with its last words."""
+def _run(command: list[str], failure: str) -> str:
+    """What it writes. Raises BadProgram: ``failure``, with its last words."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, cwd="/", text=True, check=False,
             umask=0o022,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BadProgram(f"{' '.join(command)}: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise BadProgram(f"{failure}: no end in {_SECONDS} s") from error
+    except OSError as error:
+        raise BadProgram(f"{failure}: {error}") from error
     if done.returncode:
-        words = (done.stderr or done.stdout).strip() or "and it says nothing"
-        raise BadProgram(f"{' '.join(command)} ended with exit status {done.returncode}: {words[-2000:]}")
+        words = (done.stderr or done.stdout).strip() or "it writes no reason"
+        raise BadProgram(f"{failure} (exit status {done.returncode}): {words[-2000:]}")
     return done.stdout

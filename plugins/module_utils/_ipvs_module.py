@@ -62,7 +62,7 @@ def _take_back(ipvs: Ipvs, before: Table, keys: Collection[ServiceKey]) -> str:
         ipvs.apply(undo)
         left = changes(from_entries(ipvs.table(keys)), before)
     except KernelError as error:
-        return f"Taking back what was done before failed too: {error}. Look at the table with ipvsadm -Ln."
+        return f"Taking back what was done before failed too: {error}. Read the table with linuxha.lvs.ipvs_info."
     if left:
         return "Taking back what was done before left differences; these would mend them: " + "; ".join(commands(left))
     return "What was done before is taken back: the table is as it was."

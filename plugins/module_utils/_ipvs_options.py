@@ -13,10 +13,12 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.linuxha.lvs.plugins.module_utils._checks import at, in_range, seconds
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf import address as addresses
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import BadValue, Problem
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvsadm
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addresses import no_host
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.spelling import nearest
 
 if TYPE_CHECKING:
@@ -29,30 +31,46 @@ VERSIONS: dict[int, str] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 # What every module of the action group has (doc fragment linuxha.lvs.ipvs).
 COMMON_SPEC: dict[str, Any] = {"netns": {"type": "str"}, "timeout": {"type": "float", "default": 5.0}}
 KEY_SPEC: dict[str, Any] = {
-    "protocol": {"type": "str", "choices": ["tcp", "udp", "sctp"]},
+    "protocol": {"type": "str", "choices": ["tcp", "udp", "sctp", "TCP", "UDP", "SCTP"]},
     "address": {"type": "str"},
     "port": {"type": "int"},
     "fwmark": {"type": "int"},
-    "family": {"type": "str", "choices": ["inet", "inet6"]},
+    "family": {"type": "str", "choices": ["inet", "inet6"], "aliases": ["ip_family"]},
 }
 # Without choices for words that have a near spelling: Ansible's own message would only list them all.
 SERVICE_SPEC: dict[str, Any] = {
-    "scheduler": {"type": "str"},
+    "scheduler": {"type": "str", "aliases": ["lb_algo", "lvs_sched"]},
     "sched_flags": {"type": "list", "elements": "str"},
-    "persistent": {"type": "int"},
-    "netmask": {"type": "str"},
-    "pe": {"type": "str", "choices": ["sip"]},
+    "persistent": {"type": "int", "aliases": ["persistence_timeout"]},
+    "netmask": {"type": "str", "aliases": ["persistence_granularity"]},
+    "pe": {"type": "str", "choices": ["sip"], "aliases": ["persistence_engine"]},
     "ops": {"type": "bool"},
 }
 SERVER_SPEC: dict[str, Any] = {
     "port": {"type": "int"},
-    "forward": {"type": "str", "choices": ["route", "masq", "tunnel"]},
+    "forward": {
+        "type": "str",
+        "choices": ["route", "masq", "tunnel", "DR", "NAT", "TUN", "gatewaying", "masquerading", "ipip"],
+        "aliases": ["lb_kind", "lvs_method"],
+    },
     "weight": {"type": "int"},
-    "u_threshold": {"type": "int"},
-    "l_threshold": {"type": "int"},
+    "u_threshold": {"type": "int", "aliases": ["uthreshold"]},
+    "l_threshold": {"type": "int", "aliases": ["lthreshold"]},
     "tun_type": {"type": "str", "choices": ["ipip", "gue", "gre"]},
     "tun_port": {"type": "int"},
     "tun_csum": {"type": "str", "choices": ["nocsum", "csum", "remcsum"]},
+}
+# Other names of values: those of keepalived.conf(5), and those of ipvsadm's options.
+SPELLINGS: dict[str, dict[str, str]] = {
+    "protocol": {"TCP": "tcp", "UDP": "udp", "SCTP": "sctp"},
+    "forward": {
+        "DR": "route",
+        "NAT": "masq",
+        "TUN": "tunnel",
+        "gatewaying": "route",
+        "masquerading": "masq",
+        "ipip": "tunnel",
+    },
 }
 TUNNEL_OPTIONS = ("tun_type", "tun_port", "tun_csum")
 # The checksums each tunnel can carry (ipvsadm(8)); ipip has none.
@@ -60,40 +78,27 @@ TUNNEL_CHECKSUMS = {"ipip": ("nocsum",), "gue": ("nocsum", "csum", "remcsum"), "
 
 # ipvsadm's own limit, 31 days; the kernel counts in jiffies and wraps around somewhat later.
 PERSISTENT_MOST = 31 * 86400
-# More than anybody waits, and still what a socket's timeout can be.
-SECONDS_MOST = 31 * 86400
-# So that a task with a thousand mistakes has a message one can read.
-PROBLEMS_SHOWN = 20
 
 
-def refusal(problems: Iterable[Problem]) -> ValueError:
-    """The error that names all problems, each once, at least one."""
-    listed = list(dict.fromkeys(map(str, problems)))
-    if len(listed) == 1:
-        return ValueError(listed[0])
-    shown = [f"- {problem}" for problem in listed[:PROBLEMS_SHOWN]]
-    if len(listed) > PROBLEMS_SHOWN:
-        shown.append(f"- and {len(listed) - PROBLEMS_SHOWN} more")
-    return ValueError("\n".join(["Nothing was changed. What has to be mended in the task:", *shown]))
-
-
-def at(where: str, name: str) -> str:
-    """The path of an option."""
-    return f"{where}.{name}" if where else name
+def normalise(given: dict[str, Any]) -> None:
+    """Replace the other names of values, in the options and in those below them."""
+    for name, value in given.items():
+        if isinstance(value, dict):
+            normalise(value)
+        elif isinstance(value, list):
+            for one in value:
+                if isinstance(one, dict):
+                    normalise(one)
+        elif value is not None:
+            given[name] = SPELLINGS.get(name, {}).get(value, value)
 
 
 def common_problems(params: dict[str, Any]) -> list[Problem]:
-    """What is wrong with the options of COMMON_SPEC; the list to which the readers add."""
+    """What is wrong with the options of COMMON_SPEC; the list to which the readers add. Normalises all options."""
+    normalise(params)
     problems: list[Problem] = []
     seconds("timeout", params["timeout"], problems)
     return problems
-
-
-def seconds(place: str, value: float, problems: list[Problem]) -> None:
-    """A time to wait."""
-    # Written so that "nan" is refused too.
-    if not 0 < value <= SECONDS_MOST:
-        problems.append(Problem(place, f"{value} is out of range", f"write seconds above 0, at most {SECONDS_MOST}"))
 
 
 def read_key(options: dict[str, Any], where: str, problems: list[Problem]) -> types.ServiceKey | None:
@@ -151,7 +156,8 @@ def read_service(key: types.ServiceKey, options: dict[str, Any], where: str, pro
 
 
 def _check_service(key: types.ServiceKey, options: dict[str, Any], where: str, problems: list[Problem]) -> None:
-    """What the kernel takes and then does not act on, or acts on to nobody's good."""
+    """What the kernel accepts and then does not act on, or what harms."""
+    _check_vip(key, where, problems)
     marked, udp = bool(key.fwmark), key.protocol == socket.IPPROTO_UDP
     if not options["persistent"]:
         if not marked and not key.port:
@@ -166,6 +172,14 @@ def _check_service(key: types.ServiceKey, options: dict[str, Any], where: str, p
     if options["ops"] and not (marked or udp):
         what = "one-packet scheduling is for UDP only"
         problems.append(Problem(at(where, "ops"), what, "use protocol: udp, or leave out ops"))
+
+
+def _check_vip(key: types.ServiceKey, where: str, problems: list[Problem]) -> None:
+    """An address to which no client can connect."""
+    reason = "" if key.fwmark else no_host(ipaddress.ip_address(key.addr))
+    if reason:
+        what = f"{key.addr} cannot be a virtual IP: {reason}"
+        problems.append(Problem(at(where, "address"), what, "write the address that clients connect to"))
 
 
 def _read_netmask(af: int, options: dict[str, Any], where: str, problems: list[Problem]) -> str:
@@ -238,9 +252,10 @@ def read_server(
     """A whole real server, or one for each address of a range: what is not given has ipvsadm's default."""
     found = read_addresses(text, at(where, "address"), problems)
     forward = options["forward"] or "route"
-    for family, address in found:
-        if not _is_unicast(family, address):
-            problems.append(Problem(at(where, "address"), f"{address} cannot be a host's address"))
+    for _family, address in found:
+        reason = _no_real_server(address)
+        if reason:
+            problems.append(Problem(at(where, "address"), f"{address} cannot be a host's address: {reason}"))
             return []
     if found and found[0][0] != key.af and forward != "tunnel":
         what = f"{text} is {VERSIONS[found[0][0]]} and the service is {VERSIONS[key.af]}"
@@ -260,12 +275,12 @@ def read_server(
     return [types.Destination(family, address, *rest) for family, address in found]
 
 
-def _is_unicast(family: int, address: str) -> bool:
-    """Whether the kernel takes it for a real server (ip_vs_new_dest: RTN_UNICAST or RTN_LOCAL)."""
-    packed = socket.inet_pton(family, address)
-    if family == socket.AF_INET:
-        return packed[0] != 0 and not 224 <= packed[0] < 240 and packed != b"\xff" * 4
-    return packed[0] != 0xFF and any(packed) and not (packed[0] == 0xFE and packed[1] & 0xC0 == 0x80)
+def _no_real_server(address: str) -> str:
+    """Why the kernel does not take it for a real server (ip_vs_new_dest: RTN_UNICAST or RTN_LOCAL), or ""."""
+    parsed = ipaddress.ip_address(address)
+    if parsed.version == 6 and parsed.is_link_local:
+        return "it is a link-local address"
+    return no_host(parsed)
 
 
 def _read_port(
@@ -315,11 +330,3 @@ def _check_tunnel(options: dict[str, Any], where: str, problems: list[Problem]) 
     if checksum and checksum not in TUNNEL_CHECKSUMS[tun_type]:
         instead = f"it can be {', '.join(TUNNEL_CHECKSUMS[tun_type])}"
         problems.append(Problem(at(where, "tun_csum"), f"{checksum} is not for tunnels of type {tun_type}", instead))
-
-
-def in_range(place: str, value: int | None, low: int, high: int, problems: list[Problem]) -> bool:
-    """Whether the number at that path is in its range; one that is not given is."""
-    if value is None or low <= value <= high:
-        return True
-    problems.append(Problem(place, f"{value} is out of range", f"write a whole number from {low} to {high}"))
-    return False

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: agent_program
-short_description: Install lvs-agent on a director, beside the versions that are there, and choose the one that runs
+short_description: Install lvs-agent on a director, beside the versions that are there, and choose the current one
 version_added: 0.2.0
 author: The linuxha.lvs developers (@linuxha)
 description:
@@ -27,6 +27,8 @@ attributes:
   diff_mode:
     support: full
     details: Shows the programs that are there, and the one that runs.
+  idempotent:
+    support: full
   platform:
     support: full
     platforms: linux
@@ -41,7 +43,9 @@ options:
     type: bool
     default: true
   configuration:
-    description: A C(keepalived.conf) that the program must accept before it becomes the current one, if it is there.
+    description:
+      - A C(keepalived.conf) that the program must accept before it becomes the current one, if it is there.
+      - An error with O(current=false).
     type: path
   keep:
     description:
@@ -160,6 +164,11 @@ def main() -> None:
     task = module.params
     if not re.fullmatch(r"[0-9][0-9A-Za-z.+]*-[0-9a-f]{12}", task["name"] or ""):
         module.fail_json(msg=f"name: {task['name']!r} is no program; write one of {task['root']}, VERSION-DIGEST")
+    if task["configuration"] and not task["current"]:
+        module.fail_json(
+            msg="configuration: it is read by the program that becomes the current one; leave it out, or write "
+            "current: true"
+        )
     if task["keep"] < 2:
         module.fail_json(msg=f"keep: {task['keep']} is too few; the program before is kept too, write 2 or more")
     try:

@@ -14,7 +14,8 @@ description:
   - Gives the virtual IPs of VRRP instances to another director without a gap (V(handed_over)), and lets the priorities
     decide again (V(released)).
   - Does what C(lvsctl drain), C(lvsctl undrain) and C(lvsctl failover) do, and nothing that is done already. Each
-    director has its own word about its real servers, so drain on all of them.
+    director drains its real servers by itself, so run the task on all of them.
+  - An option that does not belong to the O(state) is an error.
 extends_documentation_fragment:
   - linuxha.lvs.attributes
 attributes:
@@ -22,12 +23,16 @@ attributes:
     support: full
   diff_mode:
     support: full
+  idempotent:
+    support: full
   platform:
     support: full
     platforms: linux
 options:
   state:
-    description: What is to be.
+    description:
+      - V(drained) and V(serving) are states of a real server, O(server).
+      - V(handed_over) and V(released) are states of VRRP instances, O(instance).
     type: str
     choices: [drained, serving, handed_over, released]
     required: true
@@ -36,13 +41,18 @@ options:
       - The real server, as C(ADDRESS:PORT), or an address for all its ports.
       - Needed with O(state=drained) and O(state=serving).
     type: str
+    aliases: [real_server]
   service:
-    description: Only in this virtual server, such as V(192.168.1.100:80); in all of them when not given.
+    description:
+      - With O(state=drained) and O(state=serving), only in this virtual server, such as V(192.168.1.100:80).
+      - In all virtual servers when not given.
     type: str
+    aliases: [virtual_server]
   instance:
     description:
       - The VRRP instance or sync group, with O(state=handed_over) and O(state=released); all when not given.
     type: str
+    aliases: [vrrp_instance]
   wait:
     description:
       - With O(state=drained), wait until the server has no active connection, no UDP flow, and no persistence template
@@ -53,11 +63,11 @@ options:
     default: false
   wait_timeout:
     description:
-      - The most seconds to wait. When some of that is left then, the task fails; the server stays drained.
-      - What is left moves to the other servers when this one is stopped, as a drained server that is down leaves the
-        table.
-    type: int
-    default: 300
+      - With O(wait), the most seconds to wait, up to V(604800), V(300) when not given. When connections are left then,
+        the task fails; the server stays drained.
+      - Clients of those connections move to the other servers when this one is stopped, as a drained server that is
+        down leaves the table.
+    type: float
   force:
     description: With O(state=drained), drain even the last real server that serves.
     type: bool
@@ -67,7 +77,7 @@ options:
     type: path
     default: /run/lvs-agent/control.sock
   timeout:
-    description: The seconds after which the module no longer waits for an answer to an order.
+    description: The seconds after which the module no longer waits for an answer to a command.
     type: float
     default: 30.0
 seealso:
@@ -96,11 +106,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 servers:
-  description: The real servers meant, as they were, each with its virtual server.
-  returned: with O(state=drained) and O(state=serving)
+  description:
+    - The real servers meant, as they are after the task, or would be in check mode, each with its virtual server.
+  returned: O(state=drained) or O(state=serving)
   type: list
   elements: dict
-  sample: [{"service": "TCP 192.168.1.100:80", "server": "192.168.1.129:80", "drained": false}]
+  contains:
+    service:
+      description: The virtual server.
+      type: str
+      returned: success
+    server:
+      description: The real server.
+      type: str
+      returned: success
+    drained:
+      description: Whether it is drained.
+      type: bool
+      returned: success
+  sample: [{"service": "TCP 192.168.1.100:80", "server": "192.168.1.129:80", "drained": true}]
 connections:
   description: Active connections and UDP flows that are left on them.
   returned: when a server was drained
@@ -133,26 +157,60 @@ left:
       returned: success
   sample: {"active": 0, "inactive": 2, "udp": 0, "templates": 0, "ended": 1}
 instances:
-  description: The VRRP instances meant, as they were.
-  returned: with O(state=handed_over) and O(state=released)
+  description:
+    - The VRRP instances meant, as they are after the task. In check mode RV(instances[].handed_over) is as it would be.
+  returned: O(state=handed_over) or O(state=released)
   type: list
   elements: dict
-  sample: [{"name": "VI_1", "state": "MASTER", "handed_over": false}]
-said:
-  description: What the daemon said of an order.
+  contains:
+    name:
+      description: The instance.
+      type: str
+      returned: success
+    state:
+      description: V(MASTER), V(BACKUP), V(FAULT) or V(INIT); V(HANDOVER) while it gives its virtual IPs away.
+      type: str
+      returned: success
+    handed_over:
+      description: Whether it stays away from mastership until it is released.
+      type: bool
+      returned: success
+  sample: [{"name": "VI_1", "state": "BACKUP", "handed_over": true}]
+message:
+  description: The daemon's answer, in a sentence.
   returned: changed, outside of check mode
   type: str
   sample: no connection is left
+code:
+  description: The kind of error, for programs, such as V(not_running), V(last_server) or V(unknown_server).
+  returned: when the daemon does not answer or refuses
+  type: str
+  sample: not_running
 """
 
+import math
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _checks as checks
+from ansible_collections.linuxha.lvs.plugins.module_utils import _director as director
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.control import client
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.control.protocol import SOCKET, Refused
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.control.protocol import Refused
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.spelling import nearest
 
 HERE = ("MASTER", "HANDOVER")
+# The options of each state, beside those that all have.
+SERVER_STATES = ("drained", "serving")
+OPTIONS = {
+    "drained": ("server", "service", "wait", "wait_timeout", "force"),
+    "serving": ("server", "service"),
+    "handed_over": ("instance",),
+    "released": ("instance",),
+}
+WAIT_SECONDS = 300
+# The daemon's own limit (control/verb_drain.py).
+WAIT_SECONDS_MOST = 7 * 86400
 
 
 class Daemon:
@@ -163,9 +221,26 @@ class Daemon:
         self._timeout = timeout
 
     def ask(self, verb: str, more_time: float = 0, **arguments: Any) -> dict[str, Any]:
-        """The answer; what is None is not said."""
-        said = {key: value for key, value in arguments.items() if value is not None}
-        return client.ask(self._path, verb, said, self._timeout + more_time)
+        """The answer; arguments that are None are left out."""
+        given = {key: value for key, value in arguments.items() if value is not None}
+        return client.ask(self._path, verb, given, self._timeout + more_time)
+
+
+def require_options(params: dict[str, Any]) -> None:
+    """Raise ValueError for options that do not belong to the state, and for times that are none."""
+    state = params["state"]
+    problems: list[Problem] = []
+    checks.seconds("timeout", params["timeout"], problems)
+    for name in dict.fromkeys(name for names in OPTIONS.values() for name in names):
+        if name not in OPTIONS[state] and params[name] not in (None, False):
+            states = " or ".join(other for other, names in OPTIONS.items() if name in names)
+            problems.append(Problem(name, f"it is an option of state {states}, not of {state}", "leave it out"))
+    if params["wait_timeout"] is not None:
+        checks.seconds("wait_timeout", params["wait_timeout"], problems, WAIT_SECONDS_MOST)
+        if state == "drained" and not params["wait"]:
+            problems.append(Problem("wait_timeout", "nothing is waited for", "write wait: true too"))
+    if problems:
+        raise checks.refusal(problems)
 
 
 def servers_meant(answer: dict[str, Any], server: str) -> list[dict[str, Any]]:
@@ -229,16 +304,15 @@ def balance(module: AnsibleModule, daemon: Daemon) -> dict[str, Any]:
     others = [one for one in found if one["drained"] is not drain]
     alone = nobody_left(answer, found) if drain and others and not params["force"] else []
     if alone:
-        what = f"{params['server']} is the last real server of {', '.join(alone)}"
-        raise Refused("last_server", what, "let another one serve first, or write force: true")
-    result: dict[str, Any] = {"changed": bool(others), "servers": found}
+        raise Refused("last_server", f"{params['server']} is the last real server of {', '.join(alone)}")
+    result: dict[str, Any] = {"changed": bool(others), "servers": [{**one, "drained": drain} for one in found]}
     result["diff"] = difference([(f"{one['server']} of {one['service']}", one["drained"], drain) for one in found])
-    wait = params["wait_timeout"] if drain and params["wait"] else None
+    wait = wait_seconds(params)
     if module.check_mode or not (others or wait):
         return result
     if not drain:
         daemon.ask("undrain", server=params["server"], service=params["service"])
-        return {**result, "said": f"{params['server']} serves again as its checks say"}
+        return {**result, "message": f"{params['server']} serves again, as its checks decide"}
     answer = daemon.ask(
         "drain",
         more_time=wait or 0,
@@ -247,10 +321,17 @@ def balance(module: AnsibleModule, daemon: Daemon) -> dict[str, Any]:
         force=params["force"] or not others,
         timeout_seconds=wait,
     )
-    result.update({name: answer[name] for name in ("connections", "left", "said")})
+    result.update(connections=answer["connections"], left=answer["left"], message=answer["said"])
     if wait and not answer["done"]:
         module.fail_json(msg=f"{params['server']} is drained, but {answer['said']}", **result)
     return result
+
+
+def wait_seconds(params: dict[str, Any]) -> int | None:
+    """How long to wait, in the whole seconds of the daemon's protocol; None to not wait."""
+    if not params["wait"]:
+        return None
+    return WAIT_SECONDS if params["wait_timeout"] is None else math.ceil(params["wait_timeout"])
 
 
 def difference(lines: list[tuple[str, bool, bool]]) -> dict[str, str]:
@@ -273,41 +354,45 @@ def hand_over(module: AnsibleModule, daemon: Daemon) -> dict[str, Any]:
         others = [one for one in found if one["handed_over"]]
     names = {one["name"] for one in others}
     after = [{**one, "handed_over": away} if one["name"] in names else one for one in found]
-    result: dict[str, Any] = {"changed": bool(others), "instances": found}
+    result: dict[str, Any] = {"changed": bool(others), "instances": after}
     result["diff"] = {"before": {"instances": found}, "after": {"instances": after}}
     if module.check_mode or not others:
         return result
     answer = daemon.ask("failover", name=params["instance"], release=None if away else True)
-    result["said"] = answer["said"]
+    result["instances"] = instances_meant(daemon.ask("vrrp"), params["instance"])
     if not answer["done"]:
-        module.fail_json(msg=f"{answer['said']}: {answer['instances']}", **result)
+        kept = "; ".join(f"{one['name']} is {one['state']}: {one['cause']}" for one in answer["instances"])
+        module.fail_json(msg=f"{answer['said']}: {kept}", **result)
+    result["message"] = "given away until state: released" if away else answer["said"]
     return result
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["drained", "serving", "handed_over", "released"], "required": True},
-            "server": {"type": "str"},
-            "service": {"type": "str"},
-            "instance": {"type": "str"},
+            "state": {"type": "str", "choices": list(OPTIONS), "required": True},
+            "server": {"type": "str", "aliases": ["real_server"]},
+            "service": {"type": "str", "aliases": ["virtual_server"]},
+            "instance": {"type": "str", "aliases": ["vrrp_instance"]},
             "wait": {"type": "bool", "default": False},
-            "wait_timeout": {"type": "int", "default": 300},
+            "wait_timeout": {"type": "float"},
             "force": {"type": "bool", "default": False},
-            "socket": {"type": "path", "default": SOCKET},
-            "timeout": {"type": "float", "default": 30.0},
+            **director.socket_spec(30.0),
         },
-        required_if=[("state", "drained", ["server"]), ("state", "serving", ["server"])],
+        required_if=[("state", state, ["server"]) for state in SERVER_STATES],
         supports_check_mode=True,
     )
-    daemon = Daemon(module.params["socket"], module.params["timeout"])
     try:
-        if module.params["state"] in ("drained", "serving"):
+        require_options(module.params)
+        daemon = Daemon(module.params["socket"], module.params["timeout"])
+        if module.params["state"] in SERVER_STATES:
             result = balance(module, daemon)
         else:
             result = hand_over(module, daemon)
     except (Refused, client.Unreachable) as error:
-        module.fail_json(msg=f"{module.params['state']}: {error}", code=error.code)
+        module.fail_json(msg=f"{module.params['state']}: {director.message(error)}", code=error.code)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
     module.exit_json(**result)
 
 

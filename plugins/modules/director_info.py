@@ -6,22 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: director_info
-short_description: Ask a running lvs-agent how it is
+short_description: Read the state of a running lvs-agent
 version_added: 0.2.0
 author: The linuxha.lvs developers (@linuxha)
 description:
-  - Returns what C(lvsctl status), C(lvsctl vrrp), C(lvsctl servers), C(lvsctl events) and C(lvsctl diff) say on a
-    director, as values. Changes nothing.
-  - Fails when lvs-agent does not run or does not answer, with what to do about it.
+  - Returns what C(lvsctl status), C(lvsctl vrrp), C(lvsctl servers), C(lvsctl events) and C(lvsctl diff) show on a
+    director, as values.
+  - Fails when lvs-agent does not run or does not answer.
 extends_documentation_fragment:
   - linuxha.lvs.attributes
+  - linuxha.lvs.attributes.info_module
 attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: N/A
-    details: Changes nothing.
   platform:
     support: full
     platforms: linux
@@ -33,7 +28,7 @@ options:
     choices: [status, vrrp, servers, events, diff]
     default: [status, vrrp, servers]
   events:
-    description: The most events to return, the last ones.
+    description: With V(events) in O(gather), the most events to return, the last ones, up to V(2000).
     type: int
     default: 50
   socket:
@@ -68,7 +63,7 @@ EXAMPLES = r"""
 RETURN = r"""
 status:
   description: The daemon, its processes, its configuration and all that is wrong.
-  returned: when asked for
+  returned: when O(gather) has V(status)
   type: dict
   contains:
     healthy:
@@ -110,7 +105,7 @@ virtual_servers:
       servers: [{"server": "192.168.1.129:80", "state": "up", "weight": 1, "active": 3, "drain": null}]
 events:
   description: The last events, oldest first.
-  returned: when asked for
+  returned: when O(gather) has V(events)
   type: list
   elements: dict
   sample: [{"time": "2026-11-20T20:16:24.552Z", "kind": "transition", "name": "VI_1", "cause": "no advert in time"}]
@@ -120,13 +115,23 @@ changes:
   type: list
   elements: str
   sample: ["-a -t 192.168.1.100:80 -r 192.168.1.131:80 -g -w 1"]
+code:
+  description: The kind of error, for programs, such as V(not_running) or V(denied).
+  returned: when the daemon does not answer or refuses
+  type: str
+  sample: not_running
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _checks as checks
+from ansible_collections.linuxha.lvs.plugins.module_utils import _director as director
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.control import client
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.control.protocol import SOCKET, Refused
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.control.protocol import Refused
+
+if TYPE_CHECKING:
+    from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
 
 # what is asked for -> the keys of the daemon's answer, and what they are called here
 ANSWERS = {
@@ -136,6 +141,17 @@ ANSWERS = {
     "diff": {"changes": "changes"},
 }
 NOTHING_TO_BALANCE = "no_virtual_servers"
+# The daemon's own limit (control/verb_events.py).
+EVENTS_MOST = 2000
+
+
+def require_options(params: dict[str, Any]) -> None:
+    """Raise ValueError for numbers that are out of range."""
+    problems: list[Problem] = []
+    checks.seconds("timeout", params["timeout"], problems)
+    checks.in_range("events", params["events"], 1, EVENTS_MOST, problems)
+    if problems:
+        raise checks.refusal(problems)
 
 
 def ask(module: AnsibleModule, verb: str) -> dict[str, Any]:
@@ -162,17 +178,19 @@ def main() -> None:
                 "default": ["status", "vrrp", "servers"],
             },
             "events": {"type": "int", "default": 50},
-            "socket": {"type": "path", "default": SOCKET},
-            "timeout": {"type": "float", "default": 10.0},
+            **director.socket_spec(10.0),
         },
         supports_check_mode=True,
     )
     found: dict[str, Any] = {}
-    for verb in module.params["gather"]:
-        try:
+    try:
+        require_options(module.params)
+        for verb in module.params["gather"]:
             found.update(ask(module, verb))
-        except (Refused, client.Unreachable) as error:
-            module.fail_json(msg=f"{verb}: {error}", code=error.code)
+    except (Refused, client.Unreachable) as error:
+        module.fail_json(msg=director.message(error), code=error.code)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
     module.exit_json(changed=False, **found)
 
 

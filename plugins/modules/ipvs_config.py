@@ -24,6 +24,8 @@ attributes:
   diff_mode:
     support: full
     details: Options of C(ipvsadm).
+  idempotent:
+    support: full
   platform:
     support: full
     platforms: linux
@@ -31,6 +33,7 @@ options:
   timeouts:
     description: Seconds, from V(1) to V(2147483). One that is not given stays as it is.
     type: dict
+    aliases: [lvs_timeouts]
     suboptions:
       tcp:
         description: After which an idle TCP connection is forgotten.
@@ -38,44 +41,54 @@ options:
       tcp_fin:
         description: The same once one side has closed it.
         type: int
+        aliases: [tcpfin]
       udp:
         description: The same for UDP.
         type: int
   sync_master:
     description:
-      - The daemon that tells other directors of this one's connections. Whoever may become the master runs both.
+      - The daemon that tells other directors of this one's connections. A director that may become the master runs
+        both daemons.
     type: dict
     suboptions: &daemon
       state:
-        description: Whether it runs. With V(absent) nothing else counts.
+        description:
+          - Whether it runs. So that one task can do both, the other options are accepted with V(absent), and not
+            acted on.
         type: str
         choices: [present, absent]
         default: present
       mcast_interface:
         description: The interface it sends or receives on, needed. The messages come from the interface's address.
         type: str
+        aliases: [interface]
       syncid:
         description:
           - From V(0) to V(255). A backup takes the messages with its own number only, and with V(0) those of any.
         type: int
         default: 0
+        aliases: [id]
       sync_maxlen:
         description:
           - The bytes of one message, from V(1), for a backup from V(1024), to V(65507), or V(65487) with an IPv6 group.
           - The kernel's choice, by the interface's MTU, when not given; then a running daemon's is not compared.
         type: int
+        aliases: [maxlen]
       mcast_group:
         description: The multicast group, IPv4 or IPv6.
         type: str
         default: 224.0.0.81
+        aliases: [group]
       mcast_port:
         description: The UDP port.
         type: int
         default: 8848
+        aliases: [port]
       mcast_ttl:
-        description: The time to live of the messages, 1 to 255.
+        description: The time to live of the messages, from V(1) to V(255).
         type: int
         default: 1
+        aliases: [ttl]
   sync_backup:
     description: The daemon that learns the connections of another director.
     type: dict
@@ -110,13 +123,27 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: What was changed, or in check mode would be, as commands of ipvsadm. A timeout of 0 stays as it is.
+  description:
+    - What was changed, or in check mode would be, as commands of C(ipvsadm), for which a timeout of 0 means unchanged.
   returned: success
   type: list
   elements: str
   sample:
     - ipvsadm --set 3600 0 0
     - ipvsadm --stop-daemon master
+timeouts:
+  description: The seconds after which an idle connection goes, after the task, or as they would be in check mode.
+  returned: success
+  type: dict
+  sample: {"tcp": 3600, "tcp_fin": 120, "udp": 300}
+daemons:
+  description: The synchronisation daemons that run after the task, or would run in check mode.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {"state": "master", "mcast_interface": "eth1", "syncid": 51, "sync_maxlen": 1472, "mcast_group": "224.0.0.81",
+       "mcast_port": 8848, "mcast_ttl": 1}
 """
 
 import ipaddress
@@ -124,9 +151,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _checks as checks
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_module as shared
+from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_objects as objects
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_options as options
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import interfaces, netns
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
 
@@ -137,14 +167,18 @@ if TYPE_CHECKING:
 
 DAEMON_SPEC: dict[str, Any] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "mcast_interface": {"type": "str"},
-    "syncid": {"type": "int", "default": 0},
-    "sync_maxlen": {"type": "int"},
-    "mcast_group": {"type": "str", "default": "224.0.0.81"},
-    "mcast_port": {"type": "int", "default": 8848},
-    "mcast_ttl": {"type": "int", "default": 1},
+    "mcast_interface": {"type": "str", "aliases": ["interface"]},
+    "syncid": {"type": "int", "default": 0, "aliases": ["id"]},
+    "sync_maxlen": {"type": "int", "aliases": ["maxlen"]},
+    "mcast_group": {"type": "str", "default": "224.0.0.81", "aliases": ["group"]},
+    "mcast_port": {"type": "int", "default": 8848, "aliases": ["port"]},
+    "mcast_ttl": {"type": "int", "default": 1, "aliases": ["ttl"]},
 }
-TIMEOUTS = ("tcp", "tcp_fin", "udp")
+TIMEOUTS: dict[str, Any] = {
+    "tcp": {"type": "int"},
+    "tcp_fin": {"type": "int", "aliases": ["tcpfin"]},
+    "udp": {"type": "int"},
+}
 DAEMONS = {"sync_master": types.STATE_MASTER, "sync_backup": types.STATE_BACKUP}
 WORDS = {types.STATE_MASTER: "master", types.STATE_BACKUP: "backup"}
 
@@ -167,16 +201,17 @@ class Config(NamedTuple):
 def read_task(params: dict[str, Any]) -> tuple[dict[str, int], dict[int, types.Daemon | None]]:
     """The timeouts given, and each daemon the task names, None for absent. Raises ValueError with all problems."""
     problems = options.common_problems(params)
-    timeouts = {name: value for name, value in (params["timeouts"] or {}).items() if value is not None}
+    given = params["timeouts"] or {}
+    timeouts = {name: given[name] for name in TIMEOUTS if given.get(name) is not None}
     for name, value in timeouts.items():
-        options.in_range(f"timeouts.{name}", value, 1, TIMEOUT_MOST, problems)
+        checks.in_range(f"timeouts.{name}", value, 1, TIMEOUT_MOST, problems)
     daemons: dict[int, types.Daemon | None] = {}
     for where, state in DAEMONS.items():
-        given = params[where]
-        if given is not None:
-            daemons[state] = read_daemon(state, given, where, problems) if given["state"] == "present" else None
+        daemon = params[where]
+        if daemon is not None:
+            daemons[state] = read_daemon(state, daemon, where, problems) if daemon["state"] == "present" else None
     if problems:
-        raise options.refusal(problems)
+        raise checks.refusal(problems)
     return timeouts, daemons
 
 
@@ -193,10 +228,10 @@ def read_daemon(state: int, given: dict[str, Any], where: str, problems: list[Pr
         what = f"{group} is no multicast group"
         problems.append(Problem(f"{where}.mcast_group", what, "write one of 224.0.0.0/4 or ff00::/8"))
     most = MAXLEN_MOST[6 if ":" in group else 4]
-    options.in_range(f"{where}.syncid", given["syncid"], 0, 255, problems)
-    options.in_range(f"{where}.sync_maxlen", given["sync_maxlen"], MAXLEN_LEAST[state], most, problems)
-    options.in_range(f"{where}.mcast_port", given["mcast_port"], 1, 0xFFFF, problems)
-    options.in_range(f"{where}.mcast_ttl", given["mcast_ttl"], 1, 255, problems)
+    checks.in_range(f"{where}.syncid", given["syncid"], 0, 255, problems)
+    checks.in_range(f"{where}.sync_maxlen", given["sync_maxlen"], MAXLEN_LEAST[state], most, problems)
+    checks.in_range(f"{where}.mcast_port", given["mcast_port"], 1, 0xFFFF, problems)
+    checks.in_range(f"{where}.mcast_ttl", given["mcast_ttl"], 1, 255, problems)
     return types.Daemon(
         state,
         interface,
@@ -306,7 +341,7 @@ def take_back(ipvs: Ipvs, before: Config) -> str:
         apply(ipvs, now, before)
         left = commands(read_config(ipvs), before)
     except KernelError as error:
-        return f"Taking back what was done before failed too: {error}. Look at it with ipvsadm -L --daemon."
+        return f"Taking back what was done before failed too: {error}. Read it with linuxha.lvs.ipvs_info."
     if left:
         return "Taking back what was done before left differences; these would mend them: " + "; ".join(left)
     return "What was done before is taken back: all is as it was."
@@ -321,18 +356,30 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Compare, apply unless in check mode, and return the result."""
     timeouts, daemons = read_task(module.params)
     with shared.open_ipvs(module.params) as ipvs:
+        require_interfaces(module.params["netns"], daemons.values())
         before = read_config(ipvs)
-        after = config_after(before, timeouts, daemons)
-        if commands(before, after) and not module.check_mode:
+        now = after = config_after(before, timeouts, daemons)
+        to_do = commands(before, after)
+        if to_do and not module.check_mode:
             try:
                 apply(ipvs, before, after)
+                now = read_config(ipvs)
             except KernelError as error:
                 raise shared.NotDone(f"{error}\n{take_back(ipvs, before)}") from error
-    return dict(
-        shared.outcome(
-            module, commands(before, after), lambda: shown(before, daemons), lambda: shown(after, daemons)
-        )
-    )
+    result = shared.outcome(module, to_do, lambda: shown(before, daemons), lambda: shown(after, daemons))
+    return {
+        **result,
+        "timeouts": objects.timeouts(now.timeouts),
+        "daemons": [objects.daemon(now.daemons[state]) for state in DAEMONS.values() if state in now.daemons],
+    }
+
+
+def require_interfaces(namespace: str | None, daemons: Iterable[types.Daemon | None]) -> None:
+    """Raise KernelError for an interface that the kernel would refuse, in check mode too."""
+    with netns.inside(namespace):
+        for daemon in daemons:
+            if daemon is not None:
+                interfaces.require_interface(daemon.mcast_ifn)
 
 
 def main() -> None:
@@ -340,7 +387,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **options.COMMON_SPEC,
-            "timeouts": {"type": "dict", "options": {name: {"type": "int"} for name in TIMEOUTS}},
+            "timeouts": {"type": "dict", "options": TIMEOUTS, "aliases": ["lvs_timeouts"]},
             "sync_master": daemon,
             "sync_backup": daemon,
         },

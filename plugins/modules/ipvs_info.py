@@ -12,18 +12,13 @@ author: The linuxha.lvs developers (@linuxha)
 description:
   - Returns the virtual services of IPVS with their real servers, counters and rates, the timeouts and the
     synchronisation daemons, as C(ipvsadm -L) shows them and under its names, and on demand the connections of one
-    client. Changes nothing.
+    client.
   - Fails when the kernel has no IPVS (module C(ip_vs)).
 extends_documentation_fragment:
   - linuxha.lvs.attributes
+  - linuxha.lvs.attributes.info_module
   - linuxha.lvs.ipvs
 attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: N/A
-    details: Changes nothing.
   platform:
     support: full
     platforms: linux
@@ -38,7 +33,7 @@ options:
       protocol:
         description: The protocol, V(tcp) when not given. A service of a O(service.fwmark) has none.
         type: str
-        choices: [tcp, udp, sctp]
+        choices: [tcp, udp, sctp, TCP, UDP, SCTP]
       address:
         description: The virtual IP address. Either this or O(service.fwmark) names a service.
         type: str
@@ -52,6 +47,7 @@ options:
         description: The address family of a service of a O(service.fwmark), V(inet) when not given.
         type: str
         choices: [inet, inet6]
+        aliases: [ip_family]
   connections_of:
     description: Also return the connections of the client with this address, to whatever service.
     type: str
@@ -83,7 +79,7 @@ EXAMPLES = r"""
 RETURN = r"""
 available:
   description: Whether the kernel has IPVS; V(false) only in a failed result.
-  returned: always but for a task with mistakes in it
+  returned: success, or when the kernel does not answer
   type: bool
 version:
   description: The version of the IPVS core.
@@ -248,15 +244,18 @@ connections:
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _checks as checks
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_module as shared
+from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_objects as objects
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_options as options
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_conn, ipvsadm
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_conn
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.ipvs import Ipvs, IpvsUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
 
 RATES = ("cps", "inpps", "outpps", "inbps", "outbps")
 
@@ -270,58 +269,22 @@ def counters(stats: types.Stats) -> dict[str, dict[str, int]]:
 
 
 def server(entry: types.DestinationEntry) -> dict[str, Any]:
-    """One real server in ipvsadm's words."""
-    destination = entry.destination
-    tunnel = destination.fwd_method == types.FWD_TUNNEL
+    """One real server with its connections and counters."""
     return {
-        "family": options.FAMILY_NAMES[destination.af],
-        "address": destination.addr,
-        "port": destination.port,
-        "forward": ipvsadm.FORWARD.get(destination.fwd_method, str(destination.fwd_method)),
-        "weight": destination.weight,
-        "u_threshold": destination.u_thresh,
-        "l_threshold": destination.l_thresh,
+        **objects.server(entry.destination),
         "active_conn": entry.active_conns,
         "inactive_conn": entry.inact_conns,
         "persist_conn": entry.persist_conns,
-        "tun_type": ipvsadm.TUN_TYPES.get(destination.tun_type, str(destination.tun_type)) if tunnel else None,
-        "tun_port": destination.tun_port if tunnel else None,
-        "tun_csum": ipvsadm.TUN_FLAGS.get(destination.tun_flags, str(destination.tun_flags)) if tunnel else None,
         **counters(entry.stats),
     }
 
 
 def service(entry: types.ServiceEntry, servers: Iterable[types.DestinationEntry]) -> dict[str, Any]:
-    """One virtual service in ipvsadm's words."""
-    this, key = entry.service, entry.service.key
-    marked = bool(key.fwmark)
+    """One virtual service with its counters and real servers."""
     return {
-        "family": options.FAMILY_NAMES[key.af],
-        "protocol": None if marked else ipvsadm.PROTOCOLS.get(key.protocol, str(key.protocol)),
-        "address": None if marked else key.addr,
-        "port": None if marked else key.port,
-        "fwmark": key.fwmark if marked else None,
-        "scheduler": this.sched_name,
-        "sched_flags": ipvsadm.sched_flag_names(this.sched_name, this.flags),
-        "persistent": this.timeout if this.flags & types.SVC_F_PERSISTENT else 0,
-        "netmask": this.netmask,
-        "pe": this.pe_name or None,
-        "ops": bool(this.flags & types.SVC_F_ONEPACKET),
+        **objects.service(entry.service),
         **counters(entry.stats),
         "servers": [server(destination) for destination in servers],
-    }
-
-
-def daemon(this: types.Daemon) -> dict[str, Any]:
-    """One synchronisation daemon in ipvsadm's words."""
-    return {
-        "state": ipvsadm.STATES.get(this.state, str(this.state)),
-        "mcast_interface": this.mcast_ifn,
-        "syncid": this.sync_id,
-        "sync_maxlen": this.sync_maxlen,
-        "mcast_group": this.mcast_group,
-        "mcast_port": this.mcast_port,
-        "mcast_ttl": this.mcast_ttl,
     }
 
 
@@ -335,19 +298,19 @@ def read_task(params: dict[str, Any]) -> tuple[list[types.ServiceKey] | None, st
     if params["connections_of"] is not None:
         client = options.read_address(params["connections_of"], "connections_of", problems)
     if problems:
-        raise options.refusal(problems)
+        raise checks.refusal(problems)
     return keys, client
 
 
 def read(ipvs: Ipvs, keys: list[types.ServiceKey] | None) -> dict[str, Any]:
     """The result but for the connections."""
-    info, timeouts = ipvs.info(), ipvs.timeouts()
+    info = ipvs.info()
     return {
         "available": True,
         "version": ".".join(map(str, info.version)),
         "size": info.conn_tab_size,
-        "timeouts": {"tcp": timeouts.tcp, "tcp_fin": timeouts.tcp_fin, "udp": timeouts.udp},
-        "daemons": [daemon(entry) for entry in ipvs.daemons()],
+        "timeouts": objects.timeouts(ipvs.timeouts()),
+        "daemons": [objects.daemon(entry) for entry in ipvs.daemons()],
         "services": [service(entry, servers) for entry, servers in ipvs.table(keys).values()],
     }
 

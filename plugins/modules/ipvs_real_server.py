@@ -30,6 +30,8 @@ attributes:
   diff_mode:
     support: full
     details: Lines as C(ipvsadm -Sn) prints them, with the thresholds it leaves out.
+  idempotent:
+    support: full
   platform:
     support: full
     platforms: linux
@@ -42,7 +44,7 @@ options:
       protocol:
         description: The protocol, V(tcp) when not given. A service of a O(service.fwmark) has none.
         type: str
-        choices: [tcp, udp, sctp]
+        choices: [tcp, udp, sctp, TCP, UDP, SCTP]
       address:
         description: The virtual IP address. Either this or O(service.fwmark) names a service.
         type: str
@@ -56,6 +58,7 @@ options:
         description: The address family of a service of a O(service.fwmark), V(inet) when not given.
         type: str
         choices: [inet, inet6]
+        aliases: [ip_family]
   address:
     description:
       - The addresses of the real servers, each a single one or several, V(192.0.2.1-10), V(2001:db8::1-a),
@@ -72,14 +75,16 @@ options:
   forward:
     description:
       - How packets get there. V(route) is LVS-DR, V(masq) LVS-NAT, V(tunnel) LVS-TUN.
+      - V(DR), V(NAT) and V(TUN), or V(gatewaying), V(masquerading) and V(ipip), are other names of these.
       - A new server has V(route) when not given.
     type: str
-    choices: [route, masq, tunnel]
+    choices: [route, masq, tunnel, DR, NAT, TUN, gatewaying, masquerading, ipip]
+    aliases: [lb_kind, lvs_method]
   weight:
     description:
       - Its share of new connections, up to V(2147483647). With V(0) it gets none and keeps those it has.
       - A new server has V(1) when not given. So has one that was drained (V(0)), since O(state=present) without a
-        weight is how it comes back; the weight it had before is known to nobody, so name it if it was not V(1). Any
+        weight is how it comes back; IPVS does not keep the weight it had before, so name it if it was not V(1). Any
         other server keeps its weight.
     type: int
   u_threshold:
@@ -87,10 +92,12 @@ options:
       - It gets no new connection while it has this many or more, up to V(2147483647). V(0) for no limit, as a new one
         has.
     type: int
+    aliases: [uthreshold]
   l_threshold:
     description:
       - It gets new connections again when it has less than this number. V(0) means three quarters of O(u_threshold).
     type: int
+    aliases: [lthreshold]
   tun_type:
     description: The kind of tunnel with O(forward=tunnel). A new server has V(ipip) when not given.
     type: str
@@ -105,7 +112,8 @@ options:
   state:
     description:
       - V(present) adds servers that are missing and edits those that differ.
-      - V(absent) removes servers, whatever connections they have.
+      - V(absent) removes servers, whatever connections they have. So that one task can do both, options that describe
+        a server are accepted, and not acted on.
       - V(drained) sets their weight to 0 and nothing else. The servers must exist.
     type: str
     choices: [present, absent, drained]
@@ -118,15 +126,17 @@ options:
         C(net.ipv4.vs.expire_quiescent_template) is 1, see M(linuxha.lvs.sysctl_arp).
     type: bool
     default: false
-  drain_timeout:
+  wait_timeout:
     description:
-      - The seconds after which O(wait) gives up and the task fails. The servers keep the weight 0.
+      - With O(wait), the most seconds to wait, V(300) when not given. When connections are left then, the task fails;
+        the servers keep the weight 0.
     type: float
-    default: 300.0
-  drain_interval:
-    description: The seconds between two looks with O(wait).
+    aliases: [drain_timeout]
+  wait_interval:
+    description: With O(wait), the seconds between two looks.
     type: float
     default: 1.0
+    aliases: [drain_interval]
 seealso:
   - module: linuxha.lvs.ipvs_service
   - module: linuxha.lvs.ipvs_info
@@ -149,7 +159,7 @@ EXAMPLES = r"""
     address: [198.51.100.3]
     state: drained
     wait: true
-    drain_timeout: 600
+    wait_timeout: 600
   register: drained
 
 - name: After maintenance, the weight it had
@@ -177,8 +187,11 @@ commands:
   sample:
     - ipvsadm -e -t 192.0.2.1:80 -r 198.51.100.3:80 -m -w 0
 servers:
-  description: The drained servers with the connections they have left, at the end of O(wait) if it was set.
-  returned: O(state=drained), also when they did not drain in time
+  description:
+    - The servers of the task as they are after it, at the end of O(wait) if it was set, or would be in check mode.
+    - Empty with O(state=absent).
+    - The keys are those of RV(linuxha.lvs.ipvs_info#module:services[].servers) but for counters, and those below.
+  returned: success, or when servers did not drain in time
   type: list
   elements: dict
   contains:
@@ -190,26 +203,34 @@ servers:
       description: Its port.
       type: int
       returned: success
+    forward:
+      description: How packets get there.
+      type: str
+      returned: success
+    weight:
+      description: Its weight.
+      type: int
+      returned: success
     weight_before:
-      description: The weight it had when the task started, V(0) if it was drained already.
+      description: The weight it had when the task started, V(0) if it was drained already, V(null) if it is new.
       type: int
       returned: success
     active_conn:
       description: Established connections.
       type: int
-      returned: success
+      returned: O(state=drained)
     inactive_conn:
       description: Connections in any other state, which are about to end or to begin; for UDP all of them.
       type: int
-      returned: success
+      returned: O(state=drained)
     persist_conn:
       description: Persistence templates of this server, whether they still lead clients to it or not.
       type: int
-      returned: success
+      returned: O(state=drained)
     left:
       description: The same, by what it means for a drain.
       type: dict
-      returned: success
+      returned: O(state=drained)
       contains:
         active:
           description: Established connections. They are waited for.
@@ -228,12 +249,14 @@ servers:
           type: int
           returned: success
         ended:
-          description: Persistence templates that lead nobody to this server any more.
+          description: Persistence templates that no longer lead a client to this server.
           type: int
           returned: success
   sample:
-    - {"address": "198.51.100.3", "port": 80, "weight_before": 2, "active_conn": 0, "inactive_conn": 4,
-       "persist_conn": 0, "left": {"active": 0, "inactive": 4, "udp": 0, "templates": 0, "ended": 0}}
+    - {"family": "inet", "address": "198.51.100.3", "port": 80, "forward": "masq", "weight": 0, "u_threshold": 0,
+       "l_threshold": 0, "tun_type": null, "tun_port": null, "tun_csum": null, "weight_before": 2, "active_conn": 0,
+       "inactive_conn": 4, "persist_conn": 0,
+       "left": {"active": 0, "inactive": 4, "udp": 0, "templates": 0, "ended": 0}}
 """
 
 import time
@@ -241,7 +264,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _checks as checks
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_module as shared
+from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_objects as objects
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_options as options
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_conn, ipvsadm, netns
@@ -252,7 +277,7 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.reconci
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.table import VirtualService, from_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.ipvs import Ipvs
     from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.lvs.drained import Left
@@ -262,6 +287,7 @@ if TYPE_CHECKING:
 
 # Of a list in a message.
 SHOWN = 10
+WAIT_SECONDS = 300.0
 
 
 class Task(NamedTuple):
@@ -275,7 +301,7 @@ def read_task(params: dict[str, Any]) -> Task:
     """What can be read without the table. Raises ValueError that tells all problems."""
     problems = state_problems(params)
     key = options.read_key(params["service"], "service", problems)
-    options.in_range("port", params["port"], 0, 0xFFFF, problems)
+    checks.in_range("port", params["port"], 0, 0xFFFF, problems)
     port = params["port"] if params["port"] is not None or key is None else key.port
     names: dict[types.DestinationKey, None] = {}
     for position, text in enumerate(params["address"]):
@@ -285,7 +311,7 @@ def read_task(params: dict[str, Any]) -> Task:
                 problems.append(Problem(f"address[{position}]", f"{address} is listed twice"))
             names[server] = None
     if problems or key is None:
-        raise options.refusal(problems)
+        raise checks.refusal(problems)
     return Task(key, list(names))
 
 
@@ -293,8 +319,11 @@ def state_problems(params: dict[str, Any]) -> list[Problem]:
     """Options that do not go with the state, and times that are none."""
     state = params["state"]
     problems: list[Problem] = options.common_problems(params)
-    for name in ("drain_timeout", "drain_interval"):
-        options.seconds(name, params[name], problems)
+    checks.seconds("wait_interval", params["wait_interval"], problems)
+    if params["wait_timeout"] is not None:
+        checks.seconds("wait_timeout", params["wait_timeout"], problems)
+        if not params["wait"]:
+            problems.append(Problem("wait_timeout", "nothing is waited for", "write state: drained and wait: true"))
     if params["wait"] and state != "drained":
         problems.append(Problem("wait", f"there is nothing to wait for with state {state}", "use state: drained"))
     if state == "drained":
@@ -332,7 +361,7 @@ def wanted_servers(params: dict[str, Any], task: Task, have: Servers) -> list[ty
         for server in options.read_server(task.key, name.addr, whole_options(params, have.get(name)), "", problems)
     ]
     if problems:
-        raise options.refusal(problems)
+        raise checks.refusal(problems)
     return servers
 
 
@@ -399,22 +428,21 @@ def wait_until_idle(
     return True
 
 
-def connections(
-    before: Servers, entries: Iterable[types.DestinationEntry], left: Mapping[types.DestinationKey, Left]
-) -> list[dict[str, Any]]:
-    """The result's list of drained servers, those that ``left`` has."""
-    now = {entry.destination.key: entry for entry in entries}
+def connections(entry: types.DestinationEntry | None, left: Left) -> dict[str, Any]:
+    """What the result tells of a drained server's connections; ``entry`` is None when it is gone."""
+    return {
+        "active_conn": entry.active_conns if entry else 0,
+        "inactive_conn": entry.inact_conns if entry else 0,
+        "persist_conn": entry.persist_conns if entry else 0,
+        "left": drained.to_json(left),
+    }
+
+
+def shown_servers(before: Servers, after: Iterable[types.Destination]) -> list[dict[str, Any]]:
+    """The result's list of servers."""
     return [
-        {
-            "address": name.addr,
-            "port": name.port,
-            "weight_before": before[name].weight,
-            "active_conn": now[name].active_conns if name in now else 0,
-            "inactive_conn": now[name].inact_conns if name in now else 0,
-            "persist_conn": now[name].persist_conns if name in now else 0,
-            "left": drained.to_json(one),
-        }
-        for name, one in left.items()
+        {**objects.server(one), "weight_before": before[one.key].weight if one.key in before else None}
+        for one in after
     ]
 
 
@@ -452,8 +480,10 @@ def warn_of_other_ports(module: AnsibleModule, task: Task, have: Servers) -> Non
         module.warn(f"{task.key} keeps {listing(others)}: a server's port is part of its identity, give port")
 
 
-def drain(module: AnsibleModule, ipvs: Ipvs, task: Task, have: Servers) -> dict[str, Any]:
-    """Wait if that is asked for; what the result has to say of it."""
+def drain(
+    module: AnsibleModule, ipvs: Ipvs, task: Task, have: Servers, wanted: Sequence[types.Destination]
+) -> dict[str, Any]:
+    """Wait if that is asked for; what the result tells of it."""
     params = module.params
 
     def look(entries: Iterable[types.DestinationEntry]) -> dict[types.DestinationKey, Left]:
@@ -461,20 +491,23 @@ def drain(module: AnsibleModule, ipvs: Ipvs, task: Task, have: Servers) -> dict[
             templates_end = templates.end_when_drained()
         return left_on(task, entries, lambda: ipvs_conn.udp_flows(params["netns"]), templates_end=templates_end)
 
-    idle = True
+    idle, timeout_s = True, params["wait_timeout"] or WAIT_SECONDS
     if params["wait"] and not module.check_mode:
         idle = wait_until_idle(
-            lambda: look(ipvs.destinations(task.key)).values(), params["drain_timeout"], params["drain_interval"]
+            lambda: look(ipvs.destinations(task.key)).values(), timeout_s, params["wait_interval"]
         )
-    entries = ipvs.destinations(task.key)
-    found = look(entries)
-    servers = connections(have, entries, found)
+    entries = {entry.destination.key: entry for entry in ipvs.destinations(task.key)}
+    found = look(entries.values())
+    # One that went away meanwhile is still in the result, drained for good.
+    servers = [
+        {**shown, **connections(entries.get(one.key), found[one.key])}
+        for one, shown in zip(wanted, shown_servers(have, wanted))
+    ]
     if idle:
         return {"servers": servers}
     left = listing(f"{place(name)} {drained.listing(one) or 'nothing'}" for name, one in found.items())
     message = (
-        f"not drained in {params['drain_timeout']:g} s, and the weight stays 0; "
-        f"left on the real servers of {task.key}: {left}"
+        f"not drained in {timeout_s:g} s, and the weight stays 0; left on the real servers of {task.key}: {left}"
     )
     return {"servers": servers, "msg": message}
 
@@ -502,7 +535,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         warn_of_persistence(module, virtual.service, wanted)
         result = shared.outcome(module, shared.commands(to_do), lambda: lines(task, have), lambda: lines(task, after))
         if params["state"] == "drained":
-            result.update(drain(module, ipvs, task, have))
+            result.update(drain(module, ipvs, task, have, wanted))
+        else:
+            result["servers"] = shown_servers(have, wanted)
     return dict(result)
 
 
@@ -520,8 +555,8 @@ def main() -> None:
             **options.SERVER_SPEC,
             "state": {"type": "str", "choices": ["present", "absent", "drained"], "default": "present"},
             "wait": {"type": "bool", "default": False},
-            "drain_timeout": {"type": "float", "default": 300.0},
-            "drain_interval": {"type": "float", "default": 1.0},
+            "wait_timeout": {"type": "float", "aliases": ["drain_timeout"]},
+            "wait_interval": {"type": "float", "default": 1.0, "aliases": ["drain_interval"]},
         },
         supports_check_mode=True,
     )

@@ -11,7 +11,7 @@ version_added: 0.2.0
 author: The linuxha.lvs developers (@linuxha)
 description:
   - Adds, edits and removes virtual services and, if they are listed, their real servers, any number of them in one
-    call. It needs no C(ipvsadm) on the target; the options have its words.
+    call. It needs no C(ipvsadm) on the target; the options have its words, and those of C(keepalived.conf) as aliases.
   - A task describes a service and each real server it lists completely. An option that is not given means the default
     said there, not what the table has, so that the result depends on the task alone. Real servers that are not listed
     stay as they are unless O(purge_real_servers), and so do all services the task does not name.
@@ -28,6 +28,9 @@ attributes:
   diff_mode:
     support: full
     details: Lines as C(ipvsadm -Sn) prints them, with the thresholds it leaves out. Counters are not shown.
+  idempotent:
+    support: partial
+    details: With O(zero), counters that grew since are a change again.
   platform:
     support: full
     platforms: linux
@@ -43,9 +46,11 @@ options:
       protocol:
         description: The protocol, V(tcp) when not given. A service of a O(fwmark) has none.
         type: str
-        choices: [tcp, udp, sctp]
+        choices: [tcp, udp, sctp, TCP, UDP, SCTP]
       address:
-        description: The virtual IP address, IPv4 or IPv6. Either this or O(fwmark) names a service.
+        description:
+          - The virtual IP address, IPv4 or IPv6. Either this or O(fwmark) names a service.
+          - With O(state=present) it must be one to which a client can connect, no multicast address and not V(0.0.0.0).
         type: str
       port:
         description:
@@ -60,6 +65,7 @@ options:
         description: The address family of a service of a O(fwmark), V(inet) when not given.
         type: str
         choices: [inet, inet6]
+        aliases: [ip_family]
       scheduler:
         description:
           - How a real server is chosen for a new connection, V(wlc) when not given. One of V(rr) (round robin),
@@ -69,6 +75,7 @@ options:
             V(twos) (the better of two at random).
           - Each is the kernel module C(ip_vs_NAME), which the kernel loads.
         type: str
+        aliases: [lb_algo, lvs_sched]
       sched_flags:
         description:
           - Flags of the scheduler. V(sh) has V(sh-fallback) and V(sh-port), V(mh) has V(mh-fallback) and V(mh-port);
@@ -80,15 +87,18 @@ options:
         description:
           - The seconds for which a client stays with its real server, up to V(2678400). V(0), the default, for none.
         type: int
+        aliases: [persistence_timeout]
       netmask:
         description:
           - Clients of one network of this size are one client for persistence. A mask V(255.255.255.0) or a prefix
             length V(24) for IPv4, a prefix length for IPv6. Each address is one client when not given.
         type: str
+        aliases: [persistence_granularity]
       pe:
         description: The persistence engine, which knows a client by more than its address. None when not given.
         type: str
         choices: [sip]
+        aliases: [persistence_engine]
       ops:
         description:
           - Schedule each packet on its own, for UDP services whose packets do not belong together, such as DNS.
@@ -99,6 +109,7 @@ options:
           - The real servers. Those the service has are left alone when this is not given.
         type: list
         elements: dict
+        aliases: [real_server]
         suboptions:
           address:
             description:
@@ -116,9 +127,11 @@ options:
           forward:
             description:
               - How packets get there, V(route) when not given. V(route) is LVS-DR, V(masq) LVS-NAT, V(tunnel) LVS-TUN.
+              - V(DR), V(NAT) and V(TUN), or V(gatewaying), V(masquerading) and V(ipip), are other names of these.
               - A server whose address is the director's own is served locally whatever this says.
             type: str
-            choices: [route, masq, tunnel]
+            choices: [route, masq, tunnel, DR, NAT, TUN, gatewaying, masquerading, ipip]
+            aliases: [lb_kind, lvs_method]
           weight:
             description:
               - Its share of new connections, V(1) when not given, up to V(2147483647). With V(0) it gets none and
@@ -129,11 +142,13 @@ options:
               - It gets no new connection while it has this many or more, up to V(2147483647). V(0), the default, for
                 no limit.
             type: int
+            aliases: [uthreshold]
           l_threshold:
             description:
               - It gets new connections again when it has less than this number. V(0), the default, means three
                 quarters of O(real_servers[].u_threshold).
             type: int
+            aliases: [lthreshold]
           tun_type:
             description: The kind of tunnel with O(real_servers[].forward=tunnel), V(ipip) when not given.
             type: str
@@ -161,7 +176,8 @@ options:
   state:
     description:
       - V(present) makes the services what the task says.
-      - V(absent) removes them with all their real servers. Only the options that name a service count.
+      - V(absent) removes them with all their real servers. So that one task can do both, options that describe a
+        service and its real servers are accepted, and not acted on.
     type: str
     choices: [present, absent]
     default: present
@@ -233,12 +249,45 @@ commands:
   sample:
     - ipvsadm -A -t 192.0.2.1:80 -s rr
     - ipvsadm -a -t 192.0.2.1:80 -r 198.51.100.1:80 -g -w 1
+services:
+  description:
+    - The services of the task, with all their real servers, as they are after the task, or would be in check mode.
+    - Empty with O(state=absent).
+    - The keys are those of RV(linuxha.lvs.ipvs_info#module:services) but for counters and connections.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - family: inet
+      protocol: tcp
+      address: 192.0.2.1
+      port: 80
+      fwmark: null
+      scheduler: rr
+      sched_flags: []
+      persistent: 0
+      netmask: 255.255.255.255
+      pe: null
+      ops: false
+      servers:
+        - family: inet
+          address: 198.51.100.1
+          port: 80
+          forward: route
+          weight: 1
+          u_threshold: 0
+          l_threshold: 0
+          tun_type: null
+          tun_port: null
+          tun_csum: null
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _checks as checks
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_module as shared
+from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_objects as objects
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_options as options
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
@@ -268,6 +317,7 @@ SPEC: dict[str, Any] = {
     "real_servers": {
         "type": "list",
         "elements": "dict",
+        "aliases": ["real_server"],
         "options": {"address": {"type": "str", "required": True}, **options.SERVER_SPEC},
     },
 }
@@ -314,7 +364,7 @@ def read_task(params: dict[str, Any]) -> dict[ServiceKey, Wanted | None]:
         if params["state"] == "present":
             wanted[key] = read_wanted(key, entry, where, problems, purge=params["purge_real_servers"])
     if problems:
-        raise options.refusal(problems)
+        raise checks.refusal(problems)
     return wanted
 
 
@@ -322,7 +372,7 @@ def read_wanted(
     key: ServiceKey, entry: dict[str, Any], where: str, problems: list[Problem], *, purge: bool
 ) -> Wanted:
     """One service that is to be present."""
-    place = options.at(where, "real_servers")
+    place = checks.at(where, "real_servers")
     servers = None
     if entry["real_servers"] is not None:
         servers = options.read_servers(key, entry["real_servers"], place, problems)
@@ -361,7 +411,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if params["zero"]:
             to_do += [ZeroService(key) for key, entry in entries.items() if has_counted(*entry)]
         shared.carry_out(module, ipvs, before, to_do, wanted)
-    return dict(shared.outcome(module, shared.commands(to_do), lambda: lines(before), lambda: lines(after)))
+    result = shared.outcome(module, shared.commands(to_do), lambda: lines(before), lambda: lines(after))
+    return {**result, "services": objects.services(after)}
 
 
 def main() -> None:

@@ -16,13 +16,8 @@ description:
   - The result holds the passwords of the configuration; set C(no_log) on the task.
 extends_documentation_fragment:
   - linuxha.lvs.attributes
+  - linuxha.lvs.attributes.info_module
 attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: N/A
-    details: Changes nothing.
   platform:
     support: full
     platforms: linux
@@ -37,18 +32,18 @@ options:
       - By default the first part of the host's name, as keepalived has it.
     type: str
   keep_unknown:
-    description: Keep keywords that are not known as lines of C(raw), rather than to fail.
+    description: Keep unknown keywords as lines of C(raw) instead of failing.
     type: bool
     default: false
   check:
     description:
-      - Whether what the checks of a site call an error is one here too. Without, only what cannot be read is.
+      - Whether errors that the checks of a site find fail the task. With V(false), only what cannot be read does.
     type: bool
     default: true
   engine:
     description:
-      - Who is to run the file. With V(agent), what lvs-agent does not do is an error too, and so is what this host
-        lacks for it, such as an interface. The findings are those of C(lvs-agent check --local).
+      - The daemon that is to run the file. With V(agent), what lvs-agent does not do is an error too, and so is what
+        this host lacks for it, such as an interface. The findings are those of C(lvs-agent check --local).
     type: str
     choices: [keepalived, agent]
     default: keepalived
@@ -60,7 +55,7 @@ EXAMPLES = r"""
   register: config
   no_log: true
 
-- name: Say what there is to know of it
+- name: Show its warnings
   ansible.builtin.debug:
     msg: "{{ config.warnings_found }}"
 """
@@ -79,9 +74,11 @@ files:
     path:
       description: Path on the director.
       type: str
+      returned: success
     text:
       description: The file's text.
       type: str
+      returned: success
 virtual_addresses:
   description: The addresses that VRRP moves, those of C(virtual_ipaddress_excluded) too, without prefix lengths.
   returned: success
@@ -156,7 +153,7 @@ def main() -> None:
     problems = agents_problems(path, ids) if module.params["engine"] == "agent" else found.problems
     wrong = errors(problems) or errors(found.problems)
     if wrong:
-        module.fail_json(msg="\n".join([f"{path} has errors; nothing was changed:", *wrong]))
+        module.fail_json(msg="\n".join([f"{path} has errors:", *wrong]))
     files = [
         {"path": os.path.normpath(name), "text": "".join(f"{line}\n" for line in source.lines)}
         for name, source in tree.sources.items()

@@ -23,6 +23,8 @@ attributes:
     support: full
   diff_mode:
     support: full
+  idempotent:
+    support: full
   platform:
     support: full
     platforms: Debian
@@ -42,7 +44,7 @@ options:
     description: The image file, as M(linuxha.lvs.lab_image) returns it. Needed when O(state=present).
     type: path
   memory_mb:
-    description: Memory of each host, in MiB.
+    description: Memory of each host, in MiB, from V(64) to V(65536).
     type: int
     default: 192
   management_network:
@@ -136,13 +138,17 @@ ssh_config:
 """
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _checks as checks
 from ansible_collections.linuxha.lvs.plugins.module_utils._lab import lab, network, ssh
 from ansible_collections.linuxha.lvs.plugins.module_utils._lab.errors import LabError
 from ansible_collections.linuxha.lvs.plugins.module_utils._lab.paths import lab_dir
 from ansible_collections.linuxha.lvs.plugins.module_utils._lab.plan import Plan, host_from_dict, make_plan
+
+if TYPE_CHECKING:
+    from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.conf.problem import Problem
 
 NIC_SPEC = {
     "name": {"type": "str", "required": True},
@@ -187,6 +193,17 @@ def present(module: AnsibleModule) -> dict[str, Any]:
     }
 
 
+def require_numbers(params: dict[str, Any]) -> None:
+    """Raise ValueError for numbers that no host can have."""
+    problems: list[Problem] = []
+    checks.in_range("memory_mb", params["memory_mb"], 64, 65536, problems)
+    for number, host in enumerate(params["hosts"] or ()):
+        for port in host["web_ports"]:
+            checks.in_range(f"hosts[{number}].web_ports", port, 1, 0xFFFF, problems)
+    if problems:
+        raise checks.refusal(problems)
+
+
 def absent(module: AnsibleModule) -> dict[str, Any]:
     name = module.params["name"]
     before = lab.saved_plan(name)
@@ -219,8 +236,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
+        require_numbers(module.params)
         result = present(module) if module.params["state"] == "present" else absent(module)
-    except LabError as error:
+    except (LabError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

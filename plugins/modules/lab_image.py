@@ -22,6 +22,8 @@ attributes:
     support: full
   diff_mode:
     support: none
+  idempotent:
+    support: full
   platform:
     support: full
     platforms: Debian

@@ -25,7 +25,13 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    details:
+      - Fails where the task would fail, as for a file or a setting that cannot be written.
+      - A task before this one may be the one that loads C(ip_vs), so settings of IPVS that do not exist yet are taken
+        for ones that will, if the running kernel has the module.
   diff_mode:
+    support: full
+  idempotent:
     support: full
   platform:
     support: full
@@ -115,6 +121,7 @@ options:
         O(exclusive).
       - The task warns when nothing applies the file at boot, because it is in none of the directories of
         C(sysctl.d(5)) or does not end in V(.conf).
+      - Its directory must exist.
     type: path
     default: /etc/sysctl.d/90-linuxha-lvs.conf
   exclusive:
@@ -211,12 +218,18 @@ effective:
   sample: {"ens33": {"arp_ignore": 1}, "ens37": {"arp_ignore": 1}}
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import interfaces, sysctl, sysctl_d
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import interfaces, kmod, sysctl, sysctl_d
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
-from ansible_collections.linuxha.lvs.plugins.module_utils._module import read_text, replace_text, text_diff
+from ansible_collections.linuxha.lvs.plugins.module_utils._module import (
+    read_text,
+    replace_text,
+    require_replaceable,
+    text_diff,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -373,8 +386,21 @@ def apply(wanted: Mapping[sysctl.Key, str]) -> None:
 
 
 def running_value(key: sysctl.Key) -> str:
-    """As a check sees it: IPVS, whose module the play would have loaded by now, may have no settings yet."""
-    return "" if key in IPVS.values() and not sysctl.exists(key) else sysctl.read(key)
+    """The value in check mode; "" for one of IPVS that a task before this one may bring by loading its module.
+
+    Raises SysctlError.
+    """
+    if key in IPVS.values() and not sysctl.exists(key) and "ip_vs" in kmod.available_modules():
+        return ""
+    return sysctl.read(key)
+
+
+def require_settable(wanted: Mapping[sysctl.Key, str], running: Mapping[sysctl.Key, str]) -> None:
+    """Raise ValueError in check mode for a setting that the task could not write."""
+    for key, value in wanted.items():
+        path = sysctl.path_of(key)
+        if running[key] != value and sysctl.exists(key) and not os.access(path, os.W_OK):
+            raise ValueError(f"{path} cannot be written; run the task as root, on a writable /proc/sys")
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
@@ -382,7 +408,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     path = module.params["sysctl_file"]
     named = named_settings(module.params)
     existing = interfaces.interface_names()
-    file_before = read_text(path)
+    file_before = read_text("sysctl_file", path)
     changes = file_changes(module.params, named, sysctl_d.parse_file(file_before))
     file_after = sysctl_d.merge_file(file_before, changes) if changes else file_before
 
@@ -403,7 +429,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     running = {key: running_value(key) if module.check_mode else sysctl.read(key) for key in wanted}
     effective = effective_values(wanted, existing)
     changed = running != wanted or file_before != file_after
-    if changed and not module.check_mode:
+    if file_before != file_after:
+        require_replaceable("sysctl_file", path)
+    if module.check_mode:
+        require_settable(wanted, running)
+    elif changed:
         apply(wanted)
         if file_before != file_after:
             replace_text(module, path, file_after)

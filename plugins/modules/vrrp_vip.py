@@ -15,6 +15,9 @@ description:
   - It changes the running system only; what brings the addresses back at boot is up to the role that uses it.
   - An address that is there with another prefix, label, scope or flag is replaced. Addresses the task does not name
     are not touched, unless they stand in the O(record).
+  - The host's own address is never replaced, nor added to another interface. That is an address that is not in the
+    O(record), and that is dynamic (DHCP), or gives the host a network of which it has no other address, or the network
+    of a gateway.
   - Nothing is changed before everything has been checked, O(conflict_check) included.
 requirements:
   - iproute2 on the target
@@ -27,6 +30,8 @@ attributes:
     details: O(conflict_check) sends its probes in check mode too; they change nothing on any host.
   diff_mode:
     support: full
+  idempotent:
+    support: full
   platform:
     support: full
     platforms: linux
@@ -35,13 +40,18 @@ options:
     description: The interface that holds the addresses.
     type: str
     required: true
+    aliases: [dev]
   addresses:
     description:
       - The virtual IP addresses, each with or without a prefix length; without one it is V(32) or, for IPv6, V(128).
+      - A loopback, multicast, network or broadcast address is an error, as is an IPv4 address mapped into IPv6.
+      - On V(lo), a shorter prefix would make the whole network local, or for IPv6 unreachable, so it is an error unless
+        O(noprefixroute).
       - An empty list with O(record) removes all that was recorded.
     type: list
     elements: str
     required: true
+    aliases: [virtual_ipaddress]
   label:
     description:
       - The label of the IPv4 addresses, which is the interface's name or starts with it and a colon, V(ens33:9).
@@ -77,7 +87,9 @@ options:
     default: true
     version_added: 0.2.0
   dad_timeout:
-    description: The most seconds to wait for duplicate address detection. It takes about two with a kernel's defaults.
+    description:
+      - The most seconds to wait for duplicate address detection, up to V(60). It takes about two with a kernel's
+        defaults.
     type: float
     default: 5
     version_added: 0.2.0
@@ -93,20 +105,21 @@ options:
     default: false
     version_added: 0.2.0
   conflict_probes:
-    description: How many probes O(conflict_check) sends for each address. RFC 5227 says V(3).
+    description: How many probes O(conflict_check) sends for each address, up to V(20). RFC 5227 says V(3).
     type: int
     default: 3
     version_added: 0.2.0
   conflict_spacing:
     description:
-      - Seconds from one probe to the next, and after the last one until the silence counts. When nobody answers, the
-        check takes O(conflict_probes) times this long for all addresses together.
+      - Seconds from one probe to the next, and after the last one until the silence counts, up to V(60). Without an
+        answer, the check takes O(conflict_probes) times this long for all addresses together.
     type: float
     default: 1
     version_added: 0.2.0
   announce:
     description:
-      - How many times each address that was added is announced, so that the network learns where it is now. IPv4 by
+      - How many times each address that was added is announced, up to V(100), so that the network learns where it is
+        now. IPv4 by
         gratuitous ARP requests as keepalived sends them, IPv6 by unsolicited neighbour advertisements with the
         override flag, and with the router flag if the interface forwards. The interface must be an Ethernet one.
       - Leave this at V(0) on real servers, where the network must not learn it.
@@ -123,7 +136,8 @@ options:
     description:
       - V(present) adds what is missing and removes what is only in the O(record).
       - V(absent) removes the listed addresses whatever their prefix, their host routes if O(host_route), and all that
-        is in the O(record), and the record itself.
+        is in the O(record), and the record itself. So that one task can do both, options for addresses that are added,
+        such as O(conflict_check) and O(announce), are accepted, and not acted on.
     type: str
     choices: [present, absent]
     default: present
@@ -144,7 +158,7 @@ EXAMPLES = r"""
       - 192.168.116.134
       - 2001:db8:116::134
 
-- name: Take over an address by hand, unless somebody still has it, and tell the network
+- name: Take over an address by hand, unless another host still has it, and tell the network
   linuxha.lvs.vrrp_vip:
     interface: ens33
     addresses: [192.168.116.134/24]
@@ -187,23 +201,28 @@ addresses:
     address:
       description: The address, without its prefix.
       type: str
+      returned: success
       sample: 192.168.1.100
     prefixlen:
       description: The length of its prefix; null when it is not there.
       type: int
+      returned: success
       sample: 24
     label:
       description: Its label; empty for IPv6, and when it is not there.
       type: str
+      returned: success
       sample: ens37
     scope:
       description: Its scope; empty when it is not there.
       type: str
+      returned: success
       sample: global
     state:
       description:
         - V(preferred) or V(deprecated), and it serves; V(tentative) or V(dadfailed), and it does not; or V(absent).
       type: str
+      returned: success
       sample: preferred
 conflicts:
   description: The addresses that another host has, with its MAC address.
@@ -214,9 +233,11 @@ conflicts:
 """
 
 import json
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.linuxha.lvs.plugins.module_utils import _vip_rules as vip_rules
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import (
     announce,
     conflict,
@@ -235,7 +256,12 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addr
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.errors import KernelError
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.rtnl import Rtnl
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.rtnl_types import host_route
-from ansible_collections.linuxha.lvs.plugins.module_utils._module import read_text, replace_text, text_diff
+from ansible_collections.linuxha.lvs.plugins.module_utils._module import (
+    read_text,
+    replace_text,
+    require_replaceable,
+    text_diff,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -243,6 +269,9 @@ if TYPE_CHECKING:
 # IFNAMSIZ in linux/if.h, with the closing NUL
 LABEL_SIZE = 16
 MOST_SECONDS = 60
+# Announcements are sent at once, one after the other; keepalived repeats five.
+MOST_ANNOUNCEMENTS = 100
+MOST_PROBES = 20
 
 
 class Refused(Exception):
@@ -294,6 +323,8 @@ def wanted_addresses(params: dict[str, Any]) -> list[Address]:
     if len(label.encode()) >= LABEL_SIZE:
         raise ValueError(f"label {label} is longer than {LABEL_SIZE - 1} characters")
     wanted = [wanted_address(text, label, params["scope"], params["noprefixroute"]) for text in params["addresses"]]
+    for address in wanted:
+        vip_rules.require_virtual(address)
     if wanted and all(address.is_ipv6 for address in wanted):
         for option, without in (("label", None), ("scope", "global")):
             if params[option] != without:
@@ -351,9 +382,9 @@ def plan_interface(
 
 def require_numbers(params: dict[str, Any]) -> None:
     """Raise ValueError for a number that means nothing."""
-    for name, least in (("announce", 0), ("conflict_probes", 1)):
-        if params[name] < least:
-            raise ValueError(f"{name} is a number of times, {least} or more, not {params[name]}")
+    for name, least, most in (("announce", 0, MOST_ANNOUNCEMENTS), ("conflict_probes", 1, MOST_PROBES)):
+        if not least <= params[name] <= most:
+            raise ValueError(f"{name} is a number of times, {least} or more and up to {most}, not {params[name]}")
     for name in ("dad_timeout", "conflict_spacing"):
         if not 0 < params[name] <= MOST_SECONDS:
             raise ValueError(f"{name} is a time in seconds, above 0 and up to {MOST_SECONDS}, not {params[name]}")
@@ -383,6 +414,10 @@ def make_plans(
     have, listed = found[name], [address.address for address in wanted]
     if present:
         require_usable(params, have)
+        vip_rules.require_narrow_on_loopback(wanted, have)
+        vip_rules.require_hosts(wanted, found)
+        kept = vip_rules.Kept(bool(params["record"]), record.addresses)
+        vip_rules.require_not_own(wanted, name, found, kept, iproute2.gateways)
 
     def plan(on: str, to_hold: list[Address], to_route: set[str], retired: Record) -> Plan:
         routes = iproute2.host_routes(on) if to_route or retired.host_routes else set()
@@ -492,7 +527,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     require_numbers(params)
     wanted = wanted_addresses(params)
     path = params["record"]
-    record_before = read_text(path) if path else ""
+    record_before = read_text("record", path) if path else ""
     found = iproute2.interfaces()
     plans = make_plans(params, found, wanted, parse_record(path, record_before))
     here = plans[0]
@@ -503,6 +538,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     if path and params["state"] == "present" and wanted:
         listed = [address.address for address in wanted]
         record_after = render_record(Record(params["interface"], listed, listed if params["host_route"] else []))
+    if record_after != record_before:
+        require_replaceable("record", path, makes_directory=True)
     to_do = [plan for plan in plans if plan.before.shown() != plan.after.shown()]
     failed: dict[str, str] = {}
     held = here.after.addresses
@@ -513,6 +550,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if here in to_do:
             tell_the_network(here, params["announce"], failed)
         if record_after != record_before:
+            os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             replace_text(module, path, record_after)
         if to_do:
             held = iproute2.interfaces()[here.interface].addresses
@@ -541,7 +579,7 @@ def detection_message(params: dict[str, Any], failed: dict[str, str]) -> str:
         DADFAILED: f"another host on the wire of {where} has {{}} (dadfailed)",
         TENTATIVE: f"{{}} is still tentative after {params['dad_timeout']:g} s: look whether {where} has a carrier, "
         "or raise dad_timeout",
-        "absent": f"somebody else has just removed {{}} from {where}",
+        "absent": f"another program has just removed {{}} from {where}",
     }
     told = [
         sentence.format(", ".join(address for address, its in failed.items() if its == state))
@@ -554,8 +592,8 @@ def detection_message(params: dict[str, Any], failed: dict[str, str]) -> str:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "interface": {"type": "str", "required": True},
-            "addresses": {"type": "list", "elements": "str", "required": True},
+            "interface": {"type": "str", "required": True, "aliases": ["dev"]},
+            "addresses": {"type": "list", "elements": "str", "required": True, "aliases": ["virtual_ipaddress"]},
             "label": {"type": "str"},
             "scope": {"type": "str", "choices": ["global", "site", "link", "host"], "default": "global"},
             "noprefixroute": {"type": "bool", "default": False},

@@ -86,7 +86,7 @@ def test_the_client_is_served_by_both_in_turn(site: Site, vip: str) -> None:
 def test_a_drained_server_ends_what_it_has_and_gets_no_more(site: Site) -> None:
     service = {"service": {"address": VIP4, "port": 80}}
     with remote.Probe(site.plan, CLIENT, VIP4, 80, 12) as running:
-        arguments = {**service, "address": REAL_SERVERS["web01"], "state": "drained", "wait": True, "drain_timeout": 60}
+        arguments = {**service, "address": REAL_SERVERS["web01"], "state": "drained", "wait": True, "wait_timeout": 60}
         told = module("lvs01", "ipvs_real_server", arguments)
         attempts = running.result()
     assert failures(attempts) == []

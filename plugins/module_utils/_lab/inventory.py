@@ -18,6 +18,7 @@ from .errors import LabError
 DEFAULT_NIC = "eth0"
 CLIENT = "client"
 _VIRTUAL = ("lo", "tunl0")
+_SHORT = 65536
 
 
 def lab_hosts(
@@ -29,13 +30,14 @@ def lab_hosts(
     """The `hosts` option of the module `lab`: every host of the inventory, then the lab-only ones.
 
     `lab_only` has the same shape ({name, nics: [{name, addresses, segment, gateway}]}); None means one
-    client in the VIPs' network, else the first host's, at the highest address that nobody uses.
+    client in the networks of the VIPs, else the first host's, at the highest addresses that nobody uses.
     """
     serving = set(real_servers)
     hosts = [_host(name, hostvars[name], name in serving) for name in names if not _is_local(hostvars[name])]
     if not hosts:
         raise LabError("the inventory has no hosts to boot (hosts with a local connection are left out)")
-    extra = [_client(hosts, _vips(hostvars[name] for name in names))] if lab_only is None else lab_only
+    variables = [hostvars[name] for name in names]
+    extra = [_client(hosts, _vips(variables), _services(variables))] if lab_only is None else lab_only
     return hosts + [{**host, "lab_only": True} for host in extra]
 
 
@@ -91,7 +93,17 @@ def _vips(all_variables: Iterable[Mapping[str, Any]]) -> set[str]:
     return vips
 
 
-def _client(hosts: Sequence[Mapping[str, Any]], vips: set[str]) -> dict[str, Any]:
+def _services(all_variables: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The addresses of virtual servers; none of those by firewall mark or group."""
+    servers = [one for variables in all_variables for one in variables.get("director_virtual_servers") or ()]
+    return {str(one["ip"]) for one in servers if one.get("ip")}
+
+
+def _client(hosts: Sequence[Mapping[str, Any]], vips: set[str], services: set[str]) -> dict[str, Any]:
+    """A client with an address, of each family, in every network of a service.
+
+    Where no service has an address, in every network of a VIP; without one, in the first host's network.
+    """
     used = set(vips)
     places: list[tuple[Any, Mapping[str, Any]]] = []
     for host in hosts:
@@ -104,17 +116,33 @@ def _client(hosts: Sequence[Mapping[str, Any]], vips: set[str]) -> dict[str, Any
                     return {"name": CLIENT, "nics": []}  # the plan refuses that address, and says whose it is
                 used.add(str(interface.ip))
                 places.append((interface.network, nic))
-    # Where a VIP is, a client can ask for it; the others are behind it.
-    places.sort(key=lambda place: not any(ipaddress.ip_address(vip) in place[0] for vip in vips if _is_address(vip)))
-    for network, nic in places[:1]:
-        for offset in range(2, min(network.num_addresses, 250)):
-            address = network[-offset]
-            if str(address) not in used:
-                segment = {"segment": nic["segment"]} if nic.get("segment") else {}
-                addresses = [f"{address}/{network.prefixlen}"]
-                return {"name": CLIENT, "nics": [{"name": DEFAULT_NIC, "addresses": addresses, **segment}]}
-    where = places[0][0] if places else "the lab, where no host has an address"
-    raise LabError(f"no free address for the lab's client in {where}; say lab_only_hosts")
+    if not places:
+        raise LabError("no free address for the lab's client: no host of the lab has one; write lab_only_hosts")
+    asked = [ipaddress.ip_address(vip) for vip in services or vips if _is_address(vip)]
+    wanted = [place for place in places if any(vip in place[0] for vip in asked)] or places[:1]
+    segments: dict[str | None, dict[Any, str]] = {}
+    for network, nic in wanted:
+        addresses = segments.setdefault(nic.get("segment"), {})
+        if network not in addresses:
+            addresses[network] = _free(network, used)
+            used.add(addresses[network].partition("/")[0])
+    nics = [
+        {"name": f"eth{number}", "addresses": list(addresses.values()), **({"segment": segment} if segment else {})}
+        for number, (segment, addresses) in enumerate(segments.items())
+    ]
+    return {"name": CLIENT, "nics": nics}
+
+
+def _free(network: Any, used: set[str]) -> str:
+    """The highest of a network's addresses that nobody has, with its prefix length.
+
+    Of a large network, one of the first that fit into 16 bits: such an IPv6 address can be read.
+    """
+    end = min(network.num_addresses, _SHORT)
+    for offset in range(2, min(end, 250)):
+        if str(network[end - offset]) not in used:
+            return f"{network[end - offset]}/{network.prefixlen}"
+    raise LabError(f"no free address for the lab's client in {network}; write lab_only_hosts")
 
 
 def _is_address(text: str) -> bool:

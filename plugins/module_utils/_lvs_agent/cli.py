@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program ``lvs-agent``: its verbs.
 
-From a checkout: ``PYTHONPATH=plugins/module_utils python3 -m _lvs_agent.cli check keepalived.conf``.
+From a checkout: ``bin/lvs-agent check keepalived.conf``.
 A verb is one module as :class:`.program.Verb` says; it belongs into :func:`verbs`, and that is all.
 """
 

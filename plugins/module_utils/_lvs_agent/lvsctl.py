@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program ``lvsctl``, the operator's tool: its verbs.
 
-From a checkout: ``PYTHONPATH=plugins/module_utils python3 -m _lvs_agent.lvsctl import lvs01.conf lvs02.conf``.
+From a checkout: ``bin/lvsctl import lvs01.conf lvs02.conf``.
 A verb is one module as :class:`.program.Verb` says; it belongs into :data:`VERBS`, and that is all.
 """
 

@@ -9,7 +9,6 @@ The daemon asks here too, for as long as it runs: what only the checks need is n
 from __future__ import annotations
 
 import grp
-import ipaddress
 import os
 import pwd
 from typing import TYPE_CHECKING
@@ -65,6 +64,8 @@ def _not_added_by_vrrp(addresses: Sequence[AddressInfo]) -> list[AddressInfo]:
 
 
 def _shown(one: AddressInfo) -> str:
+    import ipaddress
+
     return f"{ipaddress.ip_address(one.address)}/{one.prefixlen}"
 
 

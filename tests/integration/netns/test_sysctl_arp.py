@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -73,6 +74,33 @@ def test_life_of_the_settings(host: Any, kept: Path) -> None:
 
     host.module("sysctl_arp", sysctl_file=str(kept), settings=[{"interfaces": ["eth0.100"]}], state="absent")
     assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    "task, words",
+    [
+        ({"sysctl_file": "made/90-x.conf"}, ["sysctl_file: the directory ", "/made does not exist; make it first"]),
+        ({"sysctl_file": "file/90-x.conf"}, ["/file is no directory"]),
+        ({"sysctl_file": "."}, ["is a directory; name a file in it"]),
+        ({"sysctl_file": "90-x.conf", "expire_nodest_conn": True}, ["/proc/sys/net/ipv4/vs", "modprobe ip_vs"]),
+        ({"sysctl_file": "90-x.conf", "settings": [{"interfaces": ["ens3"], "arp_ignore": 1}]}, ["did you mean ens3"]),
+    ],
+)
+def test_check_mode_fails_where_the_task_does(
+    host: Any, tmp_path: Path, task: dict[str, Any], words: list[str]
+) -> None:
+    if "expire_nodest_conn" in task and Path("/proc/net/ip_vs").exists():
+        pytest.skip("this kernel has ip_vs; tests/integration/uml asks one without")
+    (tmp_path / "file").write_text("")
+    path = os.path.normpath(tmp_path / task["sysctl_file"])
+    arguments = {"settings": [{"interfaces": ["ens37"], "arp_ignore": 1}], **task, "sysctl_file": path}
+    before = running(host)
+    for check in (True, False):
+        result = host.module("sysctl_arp", check=check, **arguments)
+        assert result["failed"]
+        assert all(word in result["msg"] for word in words), result["msg"]
+    assert running(host) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_file_brings_everything_back(host: Any, kept: Path) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -317,6 +318,24 @@ def test_a_reload_touches_only_what_changed(wire: Site, start: Start, tmp_path: 
     assert all(seen.priority for seen in wire.witness.of(51))
 
 
+@pytest.mark.parametrize(
+    "after",
+    [f"{VIP}/24\n }}\n virtual_ipaddress_excluded {{\n {EXCLUDED}/24", f"{VIP}/25"],
+    ids=["a new excluded VIP", "another prefix length"],
+)
+def test_what_a_reload_adds_is_announced(after: str, wire: Site, start: Start, tmp_path: Path) -> None:
+    once = "global_defs {\n vrrp_garp_master_delay 0\n}"
+    a = start("a", words(top=once))
+    master(a)
+    wait_until(lambda: announced(wire, 5), "its announcements when it became master")
+    before = len(wire.witness.garps)
+    (tmp_path / "a.conf").write_text(words(top=once, vips=after))
+    a.tell("configure", str(tmp_path / "a.conf"))
+    a.wait_for("Configured", 2)
+    new = EXCLUDED if EXCLUDED in after else VIP
+    wait_until(lambda: [at for _, at in wire.witness.garps[before:]].count(new) == 5, "five for what is new")
+
+
 def test_tracking_lowers_the_priority(wire: Site, start: Start) -> None:
     wire.a.run("ip", "link", "set", "eth1", "up")
     script = 'global_defs {\n enable_script_security\n script_user root\n}\nvrrp_script up {\n script "/bin/true"\n}'
@@ -375,6 +394,23 @@ def test_it_runs_in_real_time_with_locked_memory(wire: Site, start: Start) -> No
         assert pages.get("Swap", "0 kB") == "0 kB", area
     assert not_locked == []
     assert code > 3
+
+
+def limit(pid: int) -> str:
+    """What prlimit(1) shows of a process's real-time limit."""
+    argv = ["prlimit", "--rttime", "-p", str(pid), "-o", "SOFT"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_a_reload_no_longer_limits_has_no_limit(wire: Site, start: Start, tmp_path: Path) -> None:
+    a = start("a", words(top="global_defs {\n vrrp_rlimit_rttime 6000000\n vrrp_cpu_affinity 0\n}"))
+    master(a)
+    cpus = os.sched_getaffinity(0)
+    assert ("6000000" in limit(a.pid), os.sched_getaffinity(a.pid)) == (True, {0})
+    (tmp_path / "a.conf").write_text(words())
+    a.tell("configure", str(tmp_path / "a.conf"))
+    a.wait_for("Configured", 2)
+    assert ("unlimited" in limit(a.pid), os.sched_getaffinity(a.pid)) == (True, cpus)
 
 
 def memory(pid: int) -> Iterator[tuple[str, dict[str, str]]]:

@@ -386,6 +386,25 @@ class TestDuplicateAddressDetection:
         ),
         ({"interface": "lo", "addresses": [VIP], "announce": 1}, ["Ethernet"]),
         ({"interface": "ens37", "addresses": [VIP], "announce": -1}, ["announce", "0 or more"]),
+        ({"interface": "ens37", "addresses": [VIP], "announce": 1000000000}, ["announce", "up to 100"]),
+        ({"interface": "ens37", "addresses": [VIP], "dad_timeout": "nan"}, ["dad_timeout", "up to 60, not nan"]),
+        ({"interface": "ens37", "addresses": ["192.168.1.0/24"]}, ["by its prefix it is the network's address"]),
+        ({"interface": "ens37", "addresses": ["10.0.0.255/24"]}, ["by its prefix it is the broadcast address"]),
+        ({"interface": "ens37", "addresses": ["192.168.1.255"]}, ["by 192.168.1.129/24 on ens33 it is the broadcast"]),
+        ({"interface": "lo", "addresses": ["127.0.0.1"]}, ["127.0.0.1 cannot be a virtual IP: it is a loopback"]),
+        ({"interface": "lo", "addresses": ["127.0.0.1"], "state": "absent"}, ["127.0.0.1 cannot be a virtual IP"]),
+        ({"interface": "lo", "addresses": ["::1"]}, ["::1 cannot be a virtual IP: it is a loopback address"]),
+        ({"interface": "ens37", "addresses": ["224.0.0.18"]}, ["224.0.0.18"]),
+        ({"interface": "ens37", "addresses": ["ff02::12"]}, ["ff02::12"]),
+        ({"interface": "ens37", "addresses": ["::ffff:192.168.1.100"]}, ["mapped into IPv6; write 192.168.1.100"]),
+        ({"interface": "lo", "addresses": [f"{VIP}/24"]}, ["whole network local to this host", f"write {VIP}/32"]),
+        ({"interface": "lo", "addresses": [f"{VIP6}/64"]}, ["whole network unreachable", f"write {VIP6}/128"]),
+        ({"interface": "ens33", "addresses": ["192.168.1.129"]}, ["192.168.1.129/24 on ens33 is the host's own"]),
+        ({"interface": "ens33", "addresses": ["192.168.1.129/24"], "label": "ens33:9"}, ["is the host's own address"]),
+        ({"interface": "ens37", "addresses": ["192.168.1.129/24"]}, ["192.168.1.129/24 on ens33 is the host's own"]),
+        ({"interface": "lo", "addresses": ["192.168.1.129"]}, ["192.168.1.129/24 on ens33 is the host's own"]),
+        ({"interface": "ens37", "addresses": [VIP], "record": "/etc"}, ["record: /etc is a directory"]),
+        ({"interface": "ens37", "addresses": [VIP], "record": "/etc/passwd/x"}, ["the directory /etc/passwd is no"]),
         ({"interface": "ens37", "addresses": [VIP], "conflict_probes": 0}, ["conflict_probes", "1 or more"]),
         ({"interface": "ens37", "addresses": [VIP], "conflict_spacing": 0}, ["conflict_spacing", "up to 60"]),
         ({"interface": "ens37", "addresses": [VIP], "dad_timeout": 61}, ["dad_timeout", "up to 60"]),
@@ -398,6 +417,46 @@ def test_one_clear_message_and_nothing_changed(host: Any, arguments: dict[str, A
     assert result["failed"]
     assert all(word in result["msg"] for word in words), result["msg"]
     assert host.ip("address", "show") == before
+
+
+@pytest.mark.parametrize(
+    "family, address, other", [("-4", f"{VIP}/24", "192.168.1.7"), ("-6", f"{VIP6}/64", "2001:db8::7")]
+)
+def test_why_a_network_on_lo_is_refused(host: Any, family: str, address: str, other: str) -> None:
+    """What the kernel does with the prefix's route there, and that it does not with what the module takes."""
+
+    def reached() -> bool:
+        answer = subprocess.run(host.command("ip", family, "route", "get", other), capture_output=True, check=False)
+        return answer.returncode == 0 and not answer.stdout.startswith(b"local")
+
+    if family == "-6":
+        host.run("ip", "address", "add", "2001:db8::129/64", "dev", "ens33", "nodad")
+    assert reached()
+    assert host.module("vrrp_vip", interface="lo", addresses=[address])["failed"]
+    assert reached()
+    assert host.module("vrrp_vip", interface="lo", addresses=[address], noprefixroute=True)["changed"]
+    assert reached()
+    host.run("ip", "address", "delete", address, "dev", "lo")
+    host.run("ip", "address", "add", address, "dev", "lo")
+    if family == "-4":
+        assert not reached()
+
+
+def test_a_vip_that_was_set_by_hand_is_taken_over(host: Any, tmp_path: Path) -> None:
+    """Beside the host's own address of the network it is one more; the host's own, listed as it is, stays as it is."""
+    host.run("ip", "address", "add", f"{VIP}/24", "dev", "ens37")
+    task = {"interface": "ens37", "addresses": [f"{VIP}/24"], "record": str(tmp_path / "vips.json")}
+    assert host.module("vrrp_vip", noprefixroute=True, **task)["changed"]
+    assert host.addresses("ens37") == [f"{VIP}/24"]
+    own = {"interface": "ens33", "addresses": ["192.168.1.129/24"]}
+    assert not host.module("vrrp_vip", **own)["changed"]
+    refused = host.module("vrrp_vip", record=str(tmp_path / "own.json"), **own)
+    assert "keep it in its record" in refused["msg"]
+    host.run("ip", "address", "flush", "dev", "ens37")
+    # With a gateway by ens37, an address of that network is the host's own there.
+    host.run("ip", "address", "add", "192.168.1.131/24", "dev", "ens37")
+    host.run("ip", "route", "add", "default", "via", "192.168.1.1", "dev", "ens37")
+    assert "192.168.1.131/24 on ens37" in host.module("vrrp_vip", interface="ens37", addresses=["192.168.1.131"])["msg"]
 
 
 def test_a_broken_record_is_named(host: Any, tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def test_director_info(said: dict[str, Any]) -> None:
     assert (len(found["events"]), found["changes"]) == (5, [])
     nobody = said["modules"]["no daemon"]
     assert nobody["failed"]
-    assert "systemctl status lvs-agent" in nobody["msg"]
+    assert "start the unit lvs-agent" in nobody["msg"]
 
 
 def test_director_control_drains(said: dict[str, Any]) -> None:
@@ -271,7 +271,7 @@ def test_director_control_drains(said: dict[str, Any]) -> None:
         assert found[done]["diff"]["before"] != found[done]["diff"]["after"]
         assert (found[done]["changed"], found[again]["changed"]) == (True, False)
     assert lines(80, "10.0.0.12:80 -m -w 0") <= set(found["drained: table"])
-    assert (found["drained"]["connections"], found["drained"]["said"]) == (0, "no connection is left")
+    assert (found["drained"]["connections"], found["drained"]["message"]) == (0, "no connection is left")
     before, after = found["serving: table"]
     assert before == after
 

@@ -98,14 +98,25 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("maxlen 6", {"sync_master": {**SIX, "sync_maxlen": 65507}}, ["sync_maxlen: 65507 is out of range", "1 to 65487"]),
     ("port", {"sync_master": {**MASTER, "mcast_port": 0}}, ["mcast_port: 0 is out of range"]),
     ("ttl", {"sync_master": {**MASTER, "mcast_ttl": 256}}, ["mcast_ttl: 256 is out of range"]),
-    # Only the kernel can know this one: the daemon that ran is stopped by then, and is there again.
+    ("interface", {"sync_master": {"mcast_interface": "dO"}, "timeouts": {"tcp": 5}}, ["interface dO", "d0, d1"]),
+    # Only the kernel can know this one, an interface without IPv6: the master that ran is stopped by then, and is there
+    # again.
     (
-        "interface",
-        {"sync_master": {"mcast_interface": "dO"}, "timeouts": {"tcp": 5}},
-        ["interface dO", "d0, d1", "What was done before is taken back"],
+        "refused by the kernel",
+        {"sync_master": MASTER, "sync_backup": {"mcast_interface": "d2", "mcast_group": "ff02::51"}},
+        ["What was done before is taken back"],
     ),
 ]
 REFUSED = [(STEPS.module("ipvs_config", args), shown()) for _id, args, _words in BAD]
+# What the kernel would refuse is refused in check mode too.
+FORESEEN = STEPS.module("ipvs_config", {"sync_master": {"mcast_interface": "dO"}}, check=True)
+# keepalived's names.
+THEIRS = {"interface": "d1", "id": 51, "maxlen": 1400, "group": "224.0.1.81", "port": 9000, "ttl": 3}
+ALIASES = [
+    STEPS.module("ipvs_config", {"lvs_timeouts": {"tcp": 800, "tcpfin": 80}, "sync_backup": THEIRS}),
+    *shown(),
+    STEPS.module("ipvs_info", {}),
+]
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +124,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """The answer of each step."""
     return STEPS.boot(
         tmp_path_factory.mktemp("config"),
+        "ip link add d2 type dummy; ip link set d2 mtu 1000 multicast on up; ip address add 10.3.0.1/24 dev d2\n"
         "for name in d0 d1; do ip link add $name type dummy; ip link set $name multicast on up; done\n"
         "ip address add 10.1.0.1/24 dev d0; ip address add 10.2.0.1/24 dev d1; sleep 2",
     )
@@ -152,3 +164,15 @@ def test_one_clear_message_and_nothing_changed(
     assert [word for word in case[2] if word not in result["msg"]] == [], result["msg"]
     timeout, daemon = (said[number] for number in steps[1])
     assert (timeouts(timeout), daemon.splitlines()) == (["900", "60", "301"], [SIX_LINE])
+
+
+def test_a_missing_interface_is_foreseen(said: list[Any]) -> None:
+    assert said[FORESEEN]["failed"]
+    assert "there is no interface dO here, only" in said[FORESEEN]["msg"]
+
+
+def test_keepalived_s_names_and_what_is_returned(said: list[Any]) -> None:
+    done, timeout, daemon, info = (said[step] for step in ALIASES)
+    assert timeouts(timeout)[:2] == ["800", "80"]
+    assert "backup sync daemon (mcast=d1, syncid=51, maxlen=1400, group=224.0.1.81, port=9000, ttl=3)" in daemon
+    assert (done["timeouts"], done["daemons"]) == (info["timeouts"], info["daemons"])

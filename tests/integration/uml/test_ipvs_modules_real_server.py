@@ -110,7 +110,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("drain what is not there", {**server(1), "state": "drained"}, ["198.51.100.1:80", "198.51.100.1:8080, 198.51"]),
     ("drain with a weight", {**server(2), "state": "drained", "weight": 0}, ["weight: state drained sets"]),
     ("wait for nothing", {**server(2), "wait": True}, ["wait: there is nothing to wait for with state present"]),
-    ("times", {**server(2), "drain_timeout": 0, "drain_interval": -1}, ["drain_timeout: 0.0", "drain_interval: -1.0"]),
+    ("times", {**server(2), "wait_timeout": 0, "wait_interval": -1}, ["wait_timeout: 0.0", "wait_interval: -1.0"]),
     ("DR port", {**server(9), "port": 81}, ["port: with route the real server gets the packet as it is, for port 80"]),
     ("thresholds", {**server(2), "l_threshold": 5}, ["l_threshold: 5 without a u_threshold"]),
     ("tunnel option", {**server(2), "tun_port": 5}, ["tun_port with forward masq has no meaning"]),
@@ -156,7 +156,7 @@ LIVE: dict[str, Any] = {"service": {"address": "10.0.0.1", "port": 80}, "address
 STEPS.restore([f"-A {VIP} -s rr", f"-a {VIP} -r 10.0.0.2:8080 -m -w 4"])
 STEPS.start("python3", "-c", LISTEN, "10.0.0.2")
 STEPS.start("python3", "-c", HOLD, "600")
-WAIT = {**LIVE, "state": "drained", "wait": True, "drain_timeout": 1.5, "drain_interval": 0.2}
+WAIT = {**LIVE, "state": "drained", "wait": True, "wait_timeout": 1.5, "wait_interval": 0.2}
 IN_VAIN = [
     STEPS.module("ipvs_real_server", WAIT, check=True),
     STEPS.saved(),
@@ -175,7 +175,7 @@ STEPS.restore([f"-A {VIP} -s rr -p 60", f"-a {VIP} -r 10.0.0.4:8080 -m -w 4"])
 STEPS.start("python3", "-c", LISTEN, "10.0.0.4")
 STEPS.start("python3", "-c", HOLD, "3")
 DRAINED = [
-    STEPS.module("ipvs_real_server", {**WAIT, "address": ["10.0.0.4"], "drain_timeout": 8}),
+    STEPS.module("ipvs_real_server", {**WAIT, "address": ["10.0.0.4"], "wait_timeout": 8}),
     STEPS.run("ipvsadm", "-Ln"),
     STEPS.run("ipvsadm", "-Ln", "--persistent-conn"),
 ]
@@ -206,7 +206,7 @@ STEPS.start("python3", "-c", MARKED)
 OF_MARK = {**WAIT, "service": {"fwmark": 7}, "port": 8081}
 FLOWS = [STEPS.module("ipvs_real_server", OF_MARK), STEPS.run("ipvsadm", "-Lnc")]
 STEPS.run("touch", "/run/over")
-FLOWS += [STEPS.module("ipvs_real_server", {**OF_MARK, "drain_timeout": 30}), STEPS.run("ipvsadm", "-Lnc")]
+FLOWS += [STEPS.module("ipvs_real_server", {**OF_MARK, "wait_timeout": 30}), STEPS.run("ipvsadm", "-Lnc")]
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +237,9 @@ def test_only_what_is_named_changes(
     _id, _args, less, more = case
     assert "msg" not in result, result["msg"]
     assert result["changed"] == check["changed"] == bool(less or more)
+    assert [{**one, "weight_before": None} for one in check["servers"]] == [
+        {**one, "weight_before": None} for one in result["servers"]
+    ]
     # What "back after drained" puts back is the same the second time; what is drained is drained.
     assert not again["changed"]
     assert result["commands"] == check["commands"]
@@ -284,8 +287,10 @@ def test_a_thousand_servers(said: list[Any]) -> None:
 def test_a_connection_that_stays_is_waited_for_in_vain(said: list[Any]) -> None:
     check, saved, result, listed = (said[number] for number in IN_VAIN)
     left = {"active": 1, "inactive": 0, "udp": 0, "templates": 0, "ended": 0}
-    counted = {"address": "10.0.0.2", "port": 8080, "active_conn": 1, "inactive_conn": 0, "persist_conn": 0}
-    counted["left"] = left
+    counted: dict[str, Any] = {"address": "10.0.0.2", "port": 8080, "active_conn": 1}
+    counted |= {"inactive_conn": 0, "persist_conn": 0}
+    counted |= {"family": "inet", "forward": "masq", "weight": 0, "u_threshold": 0, "l_threshold": 0, "left": left}
+    counted |= dict.fromkeys(("tun_type", "tun_port", "tun_csum"))
     assert check["servers"] == [{**counted, "weight_before": 4}]
     assert f"-a {VIP} -r 10.0.0.2:8080 -m -w 4" in table(saved)
     assert result["failed"]

@@ -262,6 +262,9 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("fwmark 0", {"fwmark": 0}, ["fwmark: 0 is out of range; write a whole number from 1 to 4294967295"]),
     ("address", {**WEB, "address": "192.0.2.300"}, ["'192.0.2.300' is not an IP address", "300 is above 255"]),
     ("address range", {**WEB, "address": "192.0.2.1-3"}, ["192.0.2.1-3 is more than one address"]),
+    ("any address", {**WEB, "address": "0.0.0.0"}, ["address: 0.0.0.0 cannot be a virtual IP: it is the unspecified"]),
+    ("multicast VIP", {**WEB, "address": "224.0.0.18"}, ["224.0.0.18 cannot be a virtual IP: it is a multicast"]),
+    ("multicast VIP 6", {**SIX, "address": "ff02::12"}, ["ff02::12 cannot be a virtual IP: it is a multicast address"]),
     ("zone", {**WEB, "address": "fe80::1%lo"}, ["fe80::1%lo names a zone"]),
     ("family", {**WEB, "family": "inet6"}, ["192.0.2.1 is IPv4 and the family is inet6"]),
     ("netmask alone", {**WEB, "netmask": "24"}, ["netmask: 24 counts only for a persistent service"]),
@@ -310,6 +313,20 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
         {"services": [{**WEB, "scheduler": "r"}, {**WEB, "port": 81, "real_servers": [{**ONE, "weight": -1}]}]},
         ["services[0].scheduler: 'r'", "services[1].real_servers[0].weight: -1", "Nothing was changed."],
     ),
+]
+# keepalived's names, and a real server that is this host.
+THEIRS = {
+    "protocol": "TCP",
+    "address": "192.0.2.77",
+    "port": 80,
+    "lb_algo": "sh",
+    "persistence_timeout": 50,
+    "real_server": [{"address": "198.51.100.1", "lb_kind": "NAT"}, {"address": "10.0.0.1", "lb_kind": "DR"}],
+}
+RETURNED = [
+    STEPS.module("ipvs_service", THEIRS),
+    STEPS.module("ipvs_info", {"service": {"protocol": "TCP", "address": "192.0.2.77", "port": 80}}),
+    STEPS.module("ipvs_service", THEIRS),
 ]
 STEPS.restore(OTHER)
 STEPS.run("ip", "netns", "add", "customer")
@@ -371,7 +388,7 @@ def test_set_again_changed_and_removed(said: list[Any], this: Life) -> None:
 def test_check_mode_says_what_is_done_and_the_diff_is_the_tables(said: list[Any], this: Life) -> None:
     answers = {name: said[number] for name, number in this.steps.items()}
     for name in ("first", "second", "absent"):
-        for key in ("commands", "diff"):
+        for key in ("commands", "diff", "services"):
             assert answers[f"{name}, check"][key] == answers[name][key]
     assert table(answers["first"]["diff"]["before"]) == []
     assert table(answers["first"]["diff"]["after"]) == sorted(this.first_lines)
@@ -397,6 +414,22 @@ def replayed(said: list[Any], tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.mark.parametrize("this", LIVES, ids=lambda this: this.id)
 def test_the_commands_are_ipvsadms(replayed: dict[str, str], this: Life) -> None:
     assert table(replayed[this.id]) == sorted(this.second_lines)
+
+
+def test_the_services_returned_are_what_the_kernel_has(said: list[Any]) -> None:
+    done, info, again = (said[number] for number in RETURNED)
+    assert "msg" not in done, done["msg"]
+    (service,), (expected,) = done["services"], info["services"]
+    names = set(service["servers"][0])
+    for entry in (expected, *expected["servers"]):
+        for counter in ("stats", "rates"):
+            del entry[counter]
+    servers = {one["address"]: {name: one[name] for name in names} for one in expected.pop("servers")}
+    assert {one["address"]: one for one in service.pop("servers")} == servers
+    assert service == expected
+    assert (service["scheduler"], service["persistent"]) == ("sh", 50)
+    assert sorted(one["forward"] for one in servers.values()) == ["masq", "route"]
+    assert not again["changed"]
 
 
 def test_thresholds(said: list[Any]) -> None:

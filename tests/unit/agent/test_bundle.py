@@ -12,9 +12,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+import agent_file
 import pytest
 from ansible_collections.linuxha.lvs.plugins.module_utils import _agent_bundle as packing
 from ansible_collections.linuxha.lvs.plugins.module_utils._agent_programs import BadProgram, Programs
+
+from _lvs_agent.version import VERSION
 
 LIBRARY = Path(__file__).parents[3] / "plugins/module_utils/_lvs_agent"
 GOOD = """\
@@ -240,3 +243,24 @@ def test_a_file_of_somebody_else_is_not_replaced(programs: Programs, tmp_path: P
     with pytest.raises(BadProgram):
         programs.switch(name)
     assert (tmp_path / "sbin/lvsctl").read_text() == "mine"
+
+
+# --- without Ansible
+
+
+@pytest.mark.parametrize("form", ["one file", "checkout"])
+def test_it_runs_where_it_is(form: str, tmp_path: Path) -> None:
+    """``make agent`` and ``bin``: both programs, from any directory, on the system's Python."""
+    (tmp_path / "bad.conf").write_text(GOOD.replace("interface eth0", "interfac eth0"))
+    programs = Path(__file__).parents[3] / "bin"
+    if form == "one file":
+        programs = tmp_path
+        (tmp_path / "lvs-agent").write_bytes(agent_file.single_file(LIBRARY))
+        (tmp_path / "lvs-agent").chmod(0o755)
+        (tmp_path / "lvsctl").symlink_to("lvs-agent")
+    for name in packing.PROGRAMS:
+        done = subprocess.run([programs / name, "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{name} {VERSION}\n"
+    command = [str(programs / "lvs-agent"), "check", "bad.conf"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "did you mean interface?" in done.stdout + done.stderr) == (5, True)

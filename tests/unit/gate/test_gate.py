@@ -108,6 +108,16 @@ def test_fresh_starts_from_the_front(checkout: Path) -> None:
     assert started(runner) == ["one", "two", "three"]
 
 
+def test_its_own_options_do_not_reach_the_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``make test-all ARGS=--fresh``: make hands its variables on to every make that it starts."""
+    (tmp_path / "Makefile").write_text("one:\n\t@echo [$(ARGS)]\n")
+    monkeypatch.setattr(gate, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(gate, "LOGS", tmp_path)
+    monkeypatch.setenv("MAKEFLAGS", "-- ARGS=--fresh")
+    assert gate.Runner().run(Part("one", gate.LAST), shown=False).passed
+    assert (tmp_path / "one.log").read_text() == "[]\n"
+
+
 def test_every_part_is_a_target_of_the_makefile() -> None:
     makefile = (Path(gate.__file__).parents[1] / "Makefile").read_text()
     known = {name for line in makefile.splitlines() if ":" in line for name in line.partition(":")[0].split()}

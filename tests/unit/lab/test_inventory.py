@@ -105,7 +105,7 @@ def test_the_client_gets_the_highest_free_address() -> None:
 def test_the_client_goes_where_the_first_host_has_an_address() -> None:
     nics = [{"name": "ens37"}, {"name": "ens33", "addresses": ["fd00::1/64"]}]
     assert client_of({"lab_nics": nics})["nics"] == [
-        {"name": "eth0", "addresses": ["fd00::ffff:ffff:ffff:fffe/64"]},
+        {"name": "eth0", "addresses": ["fd00::fffe/64"]},
     ]
 
 
@@ -113,6 +113,23 @@ def test_the_client_goes_where_the_first_host_has_an_address() -> None:
 def test_no_room_for_a_client(addresses: list[str]) -> None:
     with pytest.raises(LabError, match=r"no free address for the lab's client.*lab_only_hosts"):
         client_of({"lab_nics": [{"name": "ens33", "addresses": addresses}]})
+
+
+def test_the_client_has_an_address_of_every_family_and_network_that_a_service_has() -> None:
+    variables = {
+        "lab_nics": [
+            {"name": "eth0", "addresses": ["192.0.2.1/24", "2001:db8:1::1/64"], "segment": "front"},
+            {"name": "eth1", "addresses": ["198.51.100.1/24"], "segment": "second"},
+            {"name": "eth2", "addresses": ["10.0.0.1/24"], "segment": "inner"},
+        ],
+        "director_virtual_servers": [{"ip": "192.0.2.9"}, {"ip": "2001:db8:1::9"}, {"ip": "198.51.100.9"}],
+        # the gateway of the real servers: no client asks there
+        "director_vrrp_instances": [{"name": "VI_INNER", "interface": "eth2", "virtual_ipaddress": ["10.0.0.9"]}],
+    }
+    assert client_of(variables)["nics"] == [
+        {"name": "eth0", "addresses": ["192.0.2.254/24", "2001:db8:1::fffe/64"], "segment": "front"},
+        {"name": "eth1", "addresses": ["198.51.100.254/24"], "segment": "second"},
+    ]
 
 
 def test_other_hosts_in_place_of_the_client() -> None:

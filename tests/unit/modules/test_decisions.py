@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
 import pytest
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_types as types
-from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import sysctl
+from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import kmod, sysctl
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.addresses import Address
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel.iproute2 import Interface
-from ansible_collections.linuxha.lvs.plugins.modules import host_check, ipvs_info, sysctl_arp, vrrp_vip
+from ansible_collections.linuxha.lvs.plugins.modules import host_info, ipvs_info, sysctl_arp, vrrp_vip
 
 VIP = "192.168.1.100"
 
@@ -65,6 +66,23 @@ class TestSysctlArp:
             assert sorted(key for key, value in changes.items() if value is None) == sorted(gone)
             assert (wanted.items() <= changes.items()) == (state == "present")
 
+    def test_a_setting_of_ipvs_that_a_task_before_may_bring(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        key = sysctl.ipvs_key("expire_nodest_conn")
+        monkeypatch.setattr(sysctl, "exists", lambda _key: False)
+        monkeypatch.setattr(kmod, "available_modules", lambda: {"ip_vs"})
+        assert sysctl_arp.running_value(key) == ""
+        monkeypatch.setattr(kmod, "available_modules", set)
+        monkeypatch.setattr(sysctl, "path_of", lambda _key: "/proc/sys/net/ipv4/vs/nothing")
+        with pytest.raises(sysctl.SysctlError, match="IPVS is not loaded"):
+            sysctl_arp.running_value(key)
+
+    def test_a_setting_that_cannot_be_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        key = sysctl.conf_key("all", "arp_ignore")
+        monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+        sysctl_arp.require_settable({key: "1"}, {key: "1"})
+        with pytest.raises(ValueError, match="/proc/sys/net/ipv4/conf/all/arp_ignore cannot be written"):
+            sysctl_arp.require_settable({key: "1"}, {key: "0"})
+
     def test_absent_does_not_look_at_values(self) -> None:
         assert list(named(group("ens37", arp_ignore=3), state="absent")) == ["ens37/arp_ignore"]
 
@@ -85,6 +103,24 @@ def task(**changes: Any) -> dict[str, Any]:
 
 
 class TestVrrpVip:
+    @pytest.mark.parametrize(
+        "name, value",
+        [
+            ("announce", -1),
+            ("announce", 101),
+            ("announce", 10**12),
+            ("conflict_probes", 0),
+            ("conflict_probes", 21),
+            ("dad_timeout", float("nan")),
+            ("conflict_spacing", float("inf")),
+        ],
+    )
+    def test_numbers(self, name: str, value: float) -> None:
+        good = {"announce": 100, "conflict_probes": 20, "dad_timeout": 60, "conflict_spacing": 0.1}
+        vrrp_vip.require_numbers(good)
+        with pytest.raises(ValueError, match=f"^{name} is a "):
+            vrrp_vip.require_numbers({**good, name: value})
+
     def test_normal_form(self) -> None:
         asked = task(addresses=[f"{VIP}/24", "2001:DB8::1"], label="ens37:9", scope="link", noprefixroute=True)
         assert vrrp_vip.wanted_addresses(asked) == [
@@ -101,6 +137,13 @@ class TestVrrpVip:
             ({"scope": "link", "addresses": ["fd00::1"]}, "scope link is for IPv4, and all addresses are IPv6"),
             ({"addresses": [VIP, f"{VIP}/24"]}, "listed twice"),
             ({"addresses": ["192.168.1.300"]}, "is not an address"),
+            ({"addresses": ["fe80::1%ens37"]}, "names a zone"),
+            ({"addresses": ["127.0.0.2"]}, "127.0.0.2 cannot be a virtual IP: it is a loopback address"),
+            ({"addresses": ["::1"]}, "loopback"),
+            ({"addresses": ["224.0.0.18"]}, "cannot be"),
+            ({"addresses": ["0.0.0.0"]}, "cannot be"),
+            ({"addresses": ["::ffff:192.168.1.100"]}, "write 192.168.1.100"),
+            ({"addresses": ["255.255.255.255"]}, "broadcast"),
         ],
     )
     def test_refused(self, changes: dict[str, Any], message: str) -> None:
@@ -122,7 +165,7 @@ class TestVrrpVip:
             ({"fd00::1": "tentative"}, ["fd00::1 is still tentative after 2.5 s", "carrier", "dad_timeout"]),
             (
                 {"fd00::1": "absent", "fd00::2": "tentative"},
-                ["fd00::2 is still tentative", "; somebody else has just removed fd00::1 from ens37"],
+                ["fd00::2 is still tentative", "; another program has just removed fd00::1 from ens37"],
             ),
         ],
     )
@@ -185,9 +228,9 @@ HELD = {
 }
 
 
-class TestHostCheck:
+class TestHostInfo:
     def test_interfaces_are_named_once(self) -> None:
-        (problem,) = host_check.interface_problems(HELD, ["ens33", "ens3", "ens3"])
+        (problem,) = host_info.interface_problems(HELD, ["ens33", "ens3", "ens3"])
         assert "ens3 here, only ens33, ens37; did you mean" in problem
 
     @pytest.mark.parametrize(
@@ -203,7 +246,7 @@ class TestHostCheck:
         ],
     )
     def test_addresses(self, name: str, text: str, words: str | None) -> None:
-        problem = host_check.address_problem(HELD, name, text)
+        problem = host_info.address_problem(HELD, name, text)
         assert problem is None if words is None else problem is not None and words in problem
 
     @pytest.mark.parametrize(
@@ -217,11 +260,11 @@ class TestHostCheck:
     )
     def test_a_nic_that_holds_virtual_ips_only(self, address: Address) -> None:
         interface = Interface("ens37", True, "ether", [address])
-        assert host_check.own_address_problem(interface, [f"{VIP}/32"]) is None
+        assert host_info.own_address_problem(interface, [f"{VIP}/32"]) is None
 
     def test_a_nic_with_the_hosts_own_address_cannot_hold_virtual_ips(self) -> None:
         addresses = [Address(VIP, 24), Address("192.168.1.130", 24), Address("10.0.0.1", 8)]
-        problem = host_check.own_address_problem(Interface("ens37", True, "ether", addresses), [VIP])
+        problem = host_info.own_address_problem(Interface("ens37", True, "ether", addresses), [VIP])
         assert problem is not None
         assert "ens37 has the host's own address 192.168.1.130/24, 10.0.0.1/8," in problem
         assert "put the virtual IP on lo" in problem
@@ -239,6 +282,6 @@ class TestHostCheck:
         assert "put the virtual IP on lo" in problem
 
     def test_kernel_modules(self) -> None:
-        (problem,) = host_check.module_problems({"ip_vs"}, ["ip-vs", "ip_vs_rr"], "/lib/modules/6.1.0")
+        (problem,) = host_info.module_problems({"ip_vs"}, ["ip-vs", "ip_vs_rr"], "/lib/modules/6.1.0")
         assert "ip_vs_rr" in problem
         assert "/lib/modules/6.1.0" in problem

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.linuxha.lvs.plugins.module_utils import _checks as checks
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_module as shared
 from ansible_collections.linuxha.lvs.plugins.module_utils import _ipvs_options as options
 from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent.kernel import ipvs_change as change
@@ -73,6 +74,9 @@ class Kernel:
             for key in keys
             if key in self.services
         }
+
+    def destinations(self, key: types.ServiceKey) -> list[types.DestinationEntry]:
+        return [types.DestinationEntry(one, 0, 0, 0, STATS) for one in self.servers[key].values()]
 
     def apply(self, to_do: Sequence[change.Change]) -> None:
         self._ask()
@@ -134,7 +138,7 @@ class TestRefusedByTheKernel:
         kernel.refuse = lambda what: errno.EINVAL if isinstance(what, change.DeleteServer) or "0.3:" in str(what) else 0
         result = play(monkeypatch, capsys, kernel, "ipvs_service", **three())
         assert "Taking back what was done before failed too" in result["msg"]
-        assert "ipvsadm -Ln" in result["msg"]
+        assert result["msg"].endswith("Read the table with linuxha.lvs.ipvs_info.")
 
     def test_somebody_else_changes_the_table_meanwhile(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -189,8 +193,9 @@ def test_the_problems_of_a_long_task_can_be_read() -> None:
         for i in range(1001)
     ]
     options.read_servers(KEY, entries, "real_servers", problems)
-    message = str(options.refusal(problems))
+    message = str(checks.refusal(problems))
     assert len(message.splitlines()) == 22
+    assert message.startswith("Nothing was changed. Fix these in the task:\n- ")
     assert message.endswith("and 980 more")
 
 
@@ -229,8 +234,60 @@ class TestServices:
         assert self.read(**WEB, scheduler="nonsense", real_servers=[{"address": "x"}], state="absent") == {KEY: None}
 
     def test_an_ipv6_address_is_spelled_as_the_kernel_spells_it(self) -> None:
-        key = next(iter(self.read(address="::FFFF:192.0.2.1", port=80)))
-        assert key.addr == socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, "::ffff:192.0.2.1"))
+        assert next(iter(self.read(address="2001:DB8:0:0::1", port=80))).addr == "2001:db8::1"
+
+    @pytest.mark.parametrize(
+        "address, reason",
+        [
+            ("0.0.0.0", "unspecified"),
+            ("0.0.0.7", "0.0.0.0/8"),
+            ("224.0.0.18", "multicast"),
+            ("255.255.255.255", "broadcast"),
+            ("::", "unspecified"),
+            ("ff02::12", "multicast"),
+            ("::ffff:192.0.2.1", "write 192.0.2.1"),
+        ],
+    )
+    def test_an_address_to_which_no_client_connects(self, address: str, reason: str) -> None:
+        with pytest.raises(ValueError, match=f"^address: .* cannot be a virtual IP: .*{reason}"):
+            self.read(address=address, port=80)
+        with pytest.raises(ValueError, match=rf"^services\[0\].address: .* cannot be a virtual IP: .*{reason}"):
+            self.read(services=[{"address": address, "port": 80}])
+        # Another program may have added it.
+        assert list(self.read(address=address, port=80, state="absent").values()) == [None]
+
+    def test_other_names_of_options_and_values(self) -> None:
+        ours = self.read(
+            protocol="udp",
+            address="192.0.2.1",
+            port=53,
+            scheduler="wrr",
+            persistent=300,
+            netmask="24",
+            pe="sip",
+            real_servers=[
+                {"address": "10.0.0.1", "forward": "route", "u_threshold": 9, "l_threshold": 5},
+                {"address": "10.0.0.2", "forward": "masq"},
+                {"address": "10.0.0.3", "forward": "tunnel"},
+            ],
+        )
+        for kinds in (("DR", "NAT", "TUN"), ("gatewaying", "masquerading", "ipip")):
+            theirs = self.read(
+                protocol="UDP",
+                address="192.0.2.1",
+                port=53,
+                lb_algo="wrr",
+                persistence_timeout=300,
+                persistence_granularity="24",
+                persistence_engine="sip",
+                real_server=[
+                    {"address": "10.0.0.1", "lb_kind": kinds[0], "uthreshold": 9, "lthreshold": 5},
+                    {"address": "10.0.0.2", "lvs_method": kinds[1]},
+                    {"address": "10.0.0.3", "forward": kinds[2]},
+                ],
+            )
+            assert theirs == ours
+        assert self.read(fwmark=1, ip_family="inet6") == self.read(fwmark=1, family="inet6")
 
 
 SERVICES: dict[str, Any] = {
@@ -309,16 +366,72 @@ class TestRealServers:
         assert found == {server(1).key: left, server(3).key: Left()}
 
     def test_a_server_that_went_while_it_was_drained_has_no_connections(self) -> None:
-        (left,) = ipvs_real_server.connections({server(1).key: server(1, 4)}, [], {server(1).key: Left()})
-        assert left == {
-            "address": "10.0.0.1",
-            "port": 80,
-            "weight_before": 4,
+        assert ipvs_real_server.connections(None, Left()) == {
             "active_conn": 0,
             "inactive_conn": 0,
             "persist_conn": 0,
             "left": {"active": 0, "inactive": 0, "udp": 0, "templates": 0, "ended": 0},
         }
+
+    @pytest.mark.parametrize(
+        "given, words",
+        [
+            ({"wait": True}, ["wait: there is nothing to wait for with state present"]),
+            ({"state": "absent", "wait": True}, ["wait: there is nothing to wait for with state absent"]),
+            ({"wait_timeout": 60.0}, ["wait_timeout: nothing is waited for"]),
+            ({"drain_timeout": 60.0, "state": "drained"}, ["wait_timeout: nothing is waited for; write", "wait: true"]),
+            ({"state": "drained", "weight": 3}, ["weight: state drained sets the weight 0"]),
+            ({"timeout": "nan"}, ["timeout: nan is out of range"]),
+            ({"wait_interval": "nan"}, ["wait_interval: nan is out of range"]),
+            ({"state": "drained", "wait": True, "wait_timeout": "inf"}, ["wait_timeout: inf is out of range"]),
+        ],
+    )
+    def test_options_that_do_not_go_with_the_state(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        given: dict[str, Any],
+        words: list[str],
+    ) -> None:
+        result = play(
+            monkeypatch, capsys, Kernel(server(1)), "ipvs_real_server", service=WEB, address=["10.0.0.1"], **given
+        )
+        assert result["failed"]
+        assert all(word in result["msg"] for word in words), result["msg"]
+
+
+class TestObjectsReturned:
+    """The same keys in every module, and in check mode what a run would return."""
+
+    @pytest.mark.parametrize("state", ["present", "absent"])
+    def test_a_service(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], state: str
+    ) -> None:
+        kernel = Kernel(server(1, 9))
+        task = {**three(2), "state": state}
+        foreseen = play(monkeypatch, capsys, kernel, "ipvs_service", _ansible_check_mode=True, **task)
+        done = play(monkeypatch, capsys, kernel, "ipvs_service", **task)
+        assert foreseen["services"] == done["services"]
+        if state == "absent":
+            assert done["services"] == []
+            return
+        (service,) = done["services"]
+        assert (service["address"], service["port"], service["scheduler"]) == ("192.0.2.1", 80, "mh")
+        assert [(one["address"], one["weight"]) for one in service["servers"]] == [
+            (f"10.0.0.{last}", 2) for last in (1, 2, 3)
+        ]
+        info = ipvs_info.service(types.ServiceEntry(types.Service(KEY, "mh"), STATS), [])
+        assert set(service) == set(info) - {"stats", "rates"}
+
+    def test_real_servers(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        kernel = Kernel(server(1, 9))
+        task = {"service": WEB, "address": ["10.0.0.1-2"], "lb_kind": "DR"}
+        foreseen = play(monkeypatch, capsys, kernel, "ipvs_real_server", _ansible_check_mode=True, **task)
+        done = play(monkeypatch, capsys, kernel, "ipvs_real_server", **task)
+        assert foreseen["servers"] == done["servers"]
+        shown = [(one["address"], one["weight"], one["weight_before"], one["forward"]) for one in done["servers"]]
+        assert shown == [("10.0.0.1", 9, 9, "route"), ("10.0.0.2", 1, None, "route")]
+        assert play(monkeypatch, capsys, kernel, "ipvs_real_server", state="absent", **task)["servers"] == []
 
 
 class TestConfig:

@@ -23,6 +23,7 @@ from . import (
     check_real_servers,
     check_references,
     check_vrrp,
+    firewall_marks,
     model,
 )
 from .director import Director
@@ -31,7 +32,7 @@ from .schema import CONFIGURATION_VARIABLES
 from .validate import variable_problems
 
 ENGINES = ("keepalived", "agent")
-_VARIABLES = (*CONFIGURATION_VARIABLES, "director_address", "director_engine")
+_VARIABLES = (*CONFIGURATION_VARIABLES, "director_address", "director_engine", firewall_marks.VARIABLE)
 
 HostVariables = t.Mapping[str, t.Mapping[str, t.Any]]
 
@@ -56,6 +57,8 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += check_idle.problems(director)
         found += check_profile.problems(director)
         found += check_raw.problems(director)
+        found += firewall_marks.problems(director)
+    found += _without_instances(pair)
     found += check_pair.problems(pair)
     found += check_real_servers.problems(pair, real_servers)
     found += check_localnode.problems(pair, real_servers)
@@ -92,12 +95,22 @@ def _settings(director: Director) -> list[Problem]:
             what = f"{director.own_address} is this director's own address, so it cannot be a VIP"
             advice = "choose an address that no host has"
             found.append(director.problem(director.path(instance, "virtual_ipaddress"), what, advice))
-    if not director.configuration["vrrp_instance"]:
-        found.append(
-            director.problem(
-                "director_vrrp_instances", "there is no instance", "a director needs one or more"
-            )
-        )
+    return found
+
+
+def _without_instances(pair: t.Sequence[Director]) -> list[Problem]:
+    """Directors without VRRP: that is for IPVS and checks alone, on all directors of a site or on none."""
+    found: list[Problem] = []
+    for director in pair:
+        if director.configuration["vrrp_instance"]:
+            continue
+        others = [one.name for one in pair if one.configuration["vrrp_instance"]]
+        if others:
+            what = f"there is no instance, and {' and '.join(others)} has some"
+            found.append(director.problem("director_vrrp_instances", what, "write them for every director"))
+        elif not director.configuration["virtual_server"]:
+            what = "there is neither an instance nor one of director_virtual_servers"
+            found.append(director.problem("director_vrrp_instances", what, "write what the director is for"))
     return found
 
 

@@ -77,7 +77,7 @@ def _problem(holders: t.Sequence[Holder], at: Holder, word: str, finding: _Findi
 
 
 def _alone(directors: t.Sequence[Director]) -> list[Problem]:
-    if len(directors) != 1:
+    if len(directors) != 1 or not directors[0].configuration["vrrp_instance"]:
         return []
     return [
         directors[0].problem(

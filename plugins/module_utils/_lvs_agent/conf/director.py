@@ -18,7 +18,10 @@ from .schema_lvs import REAL_SERVER, VIRTUAL_SERVER
 from .schema_vrrp import VRRP_INSTANCE
 from .validate import label
 
-READ_VARIABLES = (*CONFIGURATION_VARIABLES, "director_address", "director_engine", "ansible_host")
+READ_VARIABLES = (
+    *CONFIGURATION_VARIABLES,
+    *("director_address", "director_engine", "director_firewall_marks", "ansible_host"),
+)
 
 
 class Pool(t.NamedTuple):

@@ -61,7 +61,9 @@ def _from(peer: Director) -> list[Rule]:
 
 
 def _families(director: Director) -> set[int]:
-    return {at.version for one in director.configuration["vrrp_instance"] for at in model.vips(one)} or {4}
+    """IP versions of its adverts: none without an instance, IPv4 where no instance has a VIP."""
+    instances = director.configuration["vrrp_instance"]
+    return {at.version for one in instances for at in model.vips(one)} or ({4} if instances else set())
 
 
 def _signs(director: Director) -> bool:

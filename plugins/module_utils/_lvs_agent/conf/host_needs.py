@@ -15,7 +15,7 @@ from .problem import BadValue
 
 
 def host_needs(host: str, directors: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[t.Any]]:
-    """The options of the module ``host_check`` for ``host``, one of ``directors``.
+    """The options of the module ``host_info`` for ``host``, one of ``directors``.
 
     ``interfaces``: names of those it speaks VRRP on, tracks, puts VIPs on and syncs connections by;
     ``addresses``: {interface, address} its adverts come from, which the other directors' firewalls let in;

@@ -36,7 +36,9 @@ class Address:
     """An address on an interface, as ``ip address`` shows it.
 
     ``label`` is "" for IPv6, which has none. For IPv6 the kernel derives ``scope`` from the address. ``state`` is
-    what the kernel makes of it, not what was asked for, so it does not count when two are compared.
+    what the kernel makes of it, not what was asked for, so it does not count when two are compared. The same holds for
+    ``dynamic``, an address with a limited lifetime, and ``secondary``, an IPv4 address that is not the first of its
+    network on the interface.
     """
 
     address: str
@@ -45,6 +47,8 @@ class Address:
     scope: str = "global"
     noprefixroute: bool = False
     state: str = field(default=PREFERRED, compare=False)
+    dynamic: bool = field(default=False, compare=False)
+    secondary: bool = field(default=False, compare=False)
 
     @property
     def is_ipv6(self) -> bool:
@@ -74,12 +78,28 @@ def wanted_address(text: str, label: str, scope: str, noprefixroute: bool) -> Ad
         parsed = ipaddress.ip_interface(text)
     except ValueError as error:
         raise ValueError(f"{text!r} is not an address such as 192.168.1.100/24: {error}") from error
+    if "%" in text:
+        raise ValueError(f"{text!r} names a zone; write the address alone")
     if parsed.ip.is_multicast or parsed.ip.is_unspecified:
         raise ValueError(f"{text!r} cannot be the address of an interface")
     address, prefixlen = str(parsed.ip), parsed.network.prefixlen
     if parsed.version == 4:
         return Address(address, prefixlen, label, scope, noprefixroute)
     return Address(address, prefixlen, "", _ipv6_scope(parsed.ip), noprefixroute)
+
+
+def no_host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """Why a host cannot have this address for others to reach it, or ""; loopback addresses are left to the caller."""
+    if address.is_unspecified:
+        return "it is the unspecified address"
+    if address.is_multicast:
+        return "it is a multicast address"
+    if isinstance(address, ipaddress.IPv4Address):
+        if address.packed[0] == 0:
+            return "0.0.0.0/8 means this network"
+        return "it is the broadcast address" if address.packed == b"\xff" * 4 else ""
+    mapped = address.ipv4_mapped
+    return f"no packet carries an IPv4 address mapped into IPv6; write {mapped}" if mapped else ""
 
 
 def _ipv6_scope(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:

@@ -76,6 +76,15 @@ def host_routes(interface: str) -> set[str]:
     }
 
 
+def gateways(interface: str) -> list[str]:
+    """The gateways of the main table's routes by this interface. Raises Iproute2Error."""
+    routes = [
+        route for family in ("-4", "-6") for route in _ip(family, "route", "show", "table", "main", "dev", interface)
+    ]
+    # A gateway of the other family is ``via``.
+    return [route.get("gateway") or route["via"]["host"] for route in routes if "gateway" in route or "via" in route]
+
+
 def has_neighbour(address: str) -> bool:
     """Whether the link-layer address of a neighbour is known. Raises Iproute2Error."""
     return any(parse_resolved(entry) for entry in _ip("neighbour", "show", "to", address))
@@ -92,6 +101,8 @@ def parse_interface(entry: dict[str, Any]) -> Interface:
             bool(info.get("noprefixroute", False)),
             # A failed one keeps its tentative flag.
             next((state for state in (DADFAILED, TENTATIVE, DEPRECATED) if info.get(state)), PREFERRED),
+            bool(info.get("dynamic", False)),
+            bool(info.get("secondary", False)),
         )
         for info in entry.get("addr_info", ())
         if info.get("family") in ("inet", "inet6")

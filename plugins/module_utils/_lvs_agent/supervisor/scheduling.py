@@ -82,8 +82,8 @@ class Scheduled:
 
 
 def _limit(wanted: Scheduling) -> None:
-    limit = wanted.rlimit_rttime_us or resource.RLIM_INFINITY
-    resource.setrlimit(resource.RLIMIT_RTTIME, (limit, resource.RLIM_INFINITY))
+    _soft, most = resource.getrlimit(resource.RLIMIT_RTTIME)
+    resource.setrlimit(resource.RLIMIT_RTTIME, (wanted.rlimit_rttime_us or most, most))
 
 
 def _nice(wanted: Scheduling) -> None:

@@ -24,7 +24,7 @@ from .loop import Loop
 from .messages import Configure, Ready
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from .messages import ToVrrp, VrrpChannel
     from .plan import Plan
@@ -50,7 +50,13 @@ def run(channel: VrrpChannel, adverts: int | None = None, first: Sequence[ToVrrp
     host = Host(RouteSocket(), events)
     problem = memory.lock()
     known = LastAdverts(adverts)
-    loop = Loop(channel, host, scheduled=lambda plan: [*([problem] if problem else []), *schedule(plan)], adverts=known)
+    cpus = os.sched_getaffinity(0)
+    loop = Loop(
+        channel,
+        host,
+        scheduled=lambda plan: [*([problem] if problem else []), *schedule(plan, cpus)],
+        adverts=known,
+    )
     if first:
         for message in first:
             loop.orders.told(message, loop.clock())
@@ -63,20 +69,22 @@ def run(channel: VrrpChannel, adverts: int | None = None, first: Sequence[ToVrrp
     return 0
 
 
-def schedule(plan: Plan) -> list[str]:
-    """SCHED_RR, CPU affinity and RLIMIT_RTTIME as the plan says; what went wrong, in words."""
+def schedule(plan: Plan, cpus: Collection[int]) -> list[str]:
+    """SCHED_RR, CPU affinity and RLIMIT_RTTIME as the plan says; what went wrong, in words.
+
+    ``cpus``: the process's own before any plan. It has them again, and no limit, when the plan does not name them.
+    """
     problems = real_time(plan)
     try:
-        if plan.cpus:
-            os.sched_setaffinity(0, plan.cpus)
+        os.sched_setaffinity(0, plan.cpus or cpus)
     except (OSError, ValueError, OverflowError) as error:
         problems.append(f"vrrp_cpu_affinity {' '.join(map(str, plan.cpus))}: {error}")
-    if plan.rlimit_rttime_us:
-        limit = plan.rlimit_rttime_us
-        try:
-            resource.setrlimit(resource.RLIMIT_RTTIME, (limit, resource.RLIM_INFINITY))
-        except (OSError, ValueError, OverflowError) as error:
-            problems.append(f"vrrp_rlimit_rttime {limit}: {error}")
+    limit = plan.rlimit_rttime_us
+    try:
+        _soft, most = resource.getrlimit(resource.RLIMIT_RTTIME)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (limit or most, most))
+    except (OSError, ValueError, OverflowError) as error:
+        problems.append(f"vrrp_rlimit_rttime {limit}: {error}")
     return problems
 
 

@@ -136,36 +136,46 @@ class Reconfiguration:
         self._told["removed"].append(runner.name)
 
     def _change(self, runner: Runner, plan: InstancePlan, group_tracks: tuple[Track, ...], now: int) -> None:
-        loop, machine = self._loop, runner.machine
+        loop = self._loop
         broken, runner.broken = runner.broken, ""
         if plan == runner.plan and group_tracks == runner.group_tracks and not broken:
             return
         runner.group_tracks = group_tracks
         if plan != runner.plan or broken:
-            if machine.state is State.MASTER:
-                # as keepalived does: the backups hear the old one for the last time, just before the change
-                loop.effects.perform(runner, [SendAdvert(machine.priority)], now)
-            if plan.name != runner.name:
-                loop.effects.perform(runner, machine.alarms.end(), now)
-            signed, wire, vmacs = runner.signed, runner.plan.wire, runner.plan.vmacs
-            # an address of its own that is in the file now, or the interface's again
-            source = plan.instance.source or (runner.source if not runner.plan.instance.source else b"")
-            runner.renew(plan, source, runner.mtu)
-            if (signed, wire) != (runner.signed, plan.wire):
-                loop.ports.detach(runner)
-            if runner.serving:
-                # here, as the machine sees no change of excluded addresses, routes, or what an address is like
-                loop.possession.take(runner, now)
-            for vmac in vmacs:
-                if vmac not in plan.vmacs:
-                    loop.possession.kernel_refused(runner, loop.host.delete_vmac(vmac), now)
-            loop.possession.prepare(runner, now)
-            priority = loop.surroundings.effective(runner).priority
-            loop.effects.perform(runner, machine.reload(now, runner.instance, priority), now)
+            self._renew(runner, plan, now)
         loop.surroundings.refresh(runner, now)
         self._told["changed"].append(runner.name)
         if runner.fault:
             self._told["problems"].append(f"{runner.name}: {runner.fault}")
+
+    def _renew(self, runner: Runner, plan: InstancePlan, now: int) -> None:
+        """Another plan for an instance that goes on."""
+        loop, machine = self._loop, runner.machine
+        if machine.state is State.MASTER:
+            # as keepalived does: the backups hear the old one for the last time, just before the change
+            loop.effects.perform(runner, [SendAdvert(machine.priority)], now)
+        if plan.name != runner.name:
+            loop.effects.perform(runner, machine.alarms.end(), now)
+        signed, wire, vmacs = runner.signed, runner.plan.wire, runner.plan.vmacs
+        former, had = runner.plan, runner.held or holdings.Held()
+        # an address of its own that is in the file now, or the interface's again
+        source = plan.instance.source or (runner.source if not runner.plan.instance.source else b"")
+        runner.renew(plan, source, runner.mtu)
+        if (signed, wire) != (runner.signed, plan.wire):
+            loop.ports.detach(runner)
+        if runner.serving:
+            # here, as the machine sees no change of excluded addresses, routes, or what an address is like
+            loop.possession.take(runner, now)
+        for vmac in vmacs:
+            if vmac not in plan.vmacs:
+                loop.possession.kernel_refused(runner, loop.host.delete_vmac(vmac), now)
+        loop.possession.prepare(runner, now)
+        priority = loop.surroundings.effective(runner).priority
+        loop.effects.perform(runner, machine.reload(now, runner.instance, priority), now)
+        added = holdings.no_longer(runner.held, had).addresses if runner.held is not None else ()
+        if added and plan.instance.addresses == former.instance.addresses:
+            # a new excluded VIP, or a VIP on another interface: the machine knows the addresses of adverts only
+            loop.possession.announce(runner, plan.instance.garp_master_repeat, now)
 
     def _add(
         self, plan: InstancePlan, group_tracks: tuple[Track, ...], alive: dict[Identity, Resume], joins: bool, now: int

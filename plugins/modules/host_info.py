@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: host_check
-short_description: Check whether a host is what the inventory says, before anything is changed on it
+module: host_info
+short_description: Compare a host with what the inventory says of it, before anything is changed on it
 version_added: 0.1.0
 author: The linuxha.lvs developers (@linuxha)
 description:
@@ -18,13 +18,8 @@ requirements:
   - iproute2 on the target
 extends_documentation_fragment:
   - linuxha.lvs.attributes
+  - linuxha.lvs.attributes.info_module
 attributes:
-  check_mode:
-    support: full
-    details: Reads only.
-  diff_mode:
-    support: N/A
-    details: Changes nothing.
   platform:
     support: full
     platforms: linux
@@ -99,7 +94,7 @@ options:
 
 EXAMPLES = r"""
 - name: Check a director
-  linuxha.lvs.host_check:
+  linuxha.lvs.host_info:
     interfaces: [ens33]
     addresses:
       - interface: ens33

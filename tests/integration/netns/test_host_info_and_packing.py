@@ -1,6 +1,6 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""host_check and ipvs_info in namespaces, and all modules through Ansible's own packing."""
+"""host_info and ipvs_info in namespaces, and all modules through Ansible's own packing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_good_host_has_no_problems(hosts: tuple[Any, Any]) -> None:
     for end, address in ((host, "fd00::129/64"), (peer, "fd00::130/64")):
         end.run("ip", "address", "add", address, "dev", "ens33", "nodad")
     result = host.module(
-        "host_check",
+        "host_info",
         interfaces=["lo", "ens33", "eth0.100"],
         addresses=[
             {"interface": "ens33", "address": "192.168.1.129"},
@@ -40,7 +40,7 @@ def test_each_problem_is_a_sentence(hosts: tuple[Any, Any]) -> None:
     host, _peer = hosts
     started = time.monotonic()
     problems = host.module(
-        "host_check",
+        "host_info",
         interfaces=["ens3", "ens3"],
         addresses=[
             {"interface": "ens33", "address": "192.168.1.128"},
@@ -76,10 +76,10 @@ def test_a_nic_for_virtual_ips_has_no_address_of_its_own(hosts: tuple[Any, Any])
     # One virtual IP that is wanted, one as the role left it when it was on the list.
     host.run("ip", "address", "add", "192.168.1.100/24", "dev", "ens37")
     host.run("ip", "address", "add", "192.168.1.101/24", "dev", "ens37", "noprefixroute")
-    assert host.module("host_check", vip_interfaces=silent)["problems"] == []
+    assert host.module("host_info", vip_interfaces=silent)["problems"] == []
     host.run("ip", "address", "add", "192.168.2.130/24", "dev", "ens37")
     both = [*silent, {"interface": "ens38", "addresses": []}]
-    missing, own = host.module("host_check", vip_interfaces=both)["problems"]
+    missing, own = host.module("host_info", vip_interfaces=both)["problems"]
     assert "ens38" in missing
     assert "ens37 has the host's own address 192.168.2.130/24" in own
     assert sorted(host.addresses("ens37")) == ["192.168.1.100/24", "192.168.1.101/24", "192.168.2.130/24"]
@@ -109,7 +109,7 @@ def test_a_nic_answers_for_ipv6_virtual_ips_unless_it_has_no_arp(hosts: tuple[An
 def test_a_virtual_ip_is_not_the_hosts_own_address(hosts: tuple[Any, Any]) -> None:
     host, _peer = hosts
     wanted = [{"interface": "ens33", "address": f"192.168.1.{last}"} for last in (100, 129)]
-    (problem,) = host.module("host_check", virtual_ips=wanted)["problems"]
+    (problem,) = host.module("host_info", virtual_ips=wanted)["problems"]
     assert problem.startswith("the virtual IP 192.168.1.129 is an address of the host's own, on ens33; choose")
     # a keepalived that runs may have added it
     speaker = "import socket, sys; s = socket.socket(2, socket.SOCK_RAW, 112); print(1, flush=True); sys.stdin.read()"
@@ -117,13 +117,13 @@ def test_a_virtual_ip_is_not_the_hosts_own_address(hosts: tuple[Any, Any]) -> No
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keepalived:
         assert keepalived.stdout is not None
         keepalived.stdout.readline()
-        assert host.module("host_check", virtual_ips=wanted)["problems"] == []
+        assert host.module("host_info", virtual_ips=wanted)["problems"] == []
 
 
 def test_a_peer_that_drops_echo_is_reachable_by_its_link_address(hosts: tuple[Any, Any]) -> None:
     host, peer = hosts
     peer.run("sysctl", "-q", "-w", "net.ipv4.icmp_echo_ignore_all=1")
-    assert host.module("host_check", peers=["192.168.1.130"])["problems"] == []
+    assert host.module("host_info", peers=["192.168.1.130"])["problems"] == []
 
 
 def test_ipvs_info_without_ip_vs_says_what_to_do(host: Any) -> None:
@@ -140,6 +140,8 @@ def test_ipvs_info_without_ip_vs_says_what_to_do(host: Any) -> None:
     [
         ("sysctl_arp", '{"settings": [{"interfaces": ["ens37"], "arp_ignore": 1}]}', "net.ipv4.conf.ens37"),
         ("vrrp_vip", '{"interface": "ens37", "addresses": ["192.168.1.100"]}', "192.168.1.100/32"),
+        ("host_info", '{"interfaces": ["ens37"]}', "problems: []"),
+        # Its name up to 0.2.0.
         ("host_check", '{"interfaces": ["ens37"]}', "problems: []"),
         ("ipvs_info", "", "modprobe ip_vs"),
     ],
