@@ -95,7 +95,7 @@ def test_a_nic_answers_for_ipv6_virtual_ips_unless_it_has_no_arp(hosts: tuple[An
         vip = f"2001:db8:{number}::100"
         host.set_sysctl(interface, "arp_ignore", 8)
         holder = [{"interface": interface, "addresses": [f"{vip}/64"]}]
-        problems[interface] = host.module("host_check", vip_interfaces=holder)["problems"]
+        problems[interface] = host.module("host_info", vip_interfaces=holder)["problems"]
         host.run("ip", "address", "add", f"{vip}/128", "dev", interface, "nodad")
         peer.run("ip", "address", "add", f"2001:db8:{number}::1/64", "dev", interface, "nodad")
         peer.run("sh", "-c", f"ping -c 1 -W 1 {vip} || true")

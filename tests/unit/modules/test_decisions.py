@@ -271,11 +271,11 @@ class TestHostInfo:
 
     @pytest.mark.parametrize("arp, vips", [(True, [VIP]), (False, [VIP, "2001:db8::100/64"])])
     def test_an_interface_that_answers_for_no_virtual_ip(self, arp: bool, vips: list[str]) -> None:
-        assert host_check.neighbour_problem(Interface("ens37", True, "ether", [], arp=arp), vips) is None
+        assert host_info.neighbour_problem(Interface("ens37", True, "ether", [], arp=arp), vips) is None
 
     def test_a_nic_answers_for_every_ipv6_address(self) -> None:
         interface = Interface("ens37", True, "ether", [])
-        problem = host_check.neighbour_problem(interface, [VIP, "2001:db8::100/64", "2001:db8::101"])
+        problem = host_info.neighbour_problem(interface, [VIP, "2001:db8::100/64", "2001:db8::101"])
         assert problem is not None
         assert "interface ens37 would answer neighbour solicitations" in problem
         assert " 2001:db8::100/64, 2001:db8::101, " in problem
