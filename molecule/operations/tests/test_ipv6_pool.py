@@ -115,7 +115,8 @@ def served(site: Site, master: str) -> None:
             assert failures(attempts) == []
             assert sum(names.values()) == CONNECTIONS / len(VIPS)
             assert set(names) == set(REAL_SERVERS)
-            assert abs(names["web01"] - names["web02"]) <= 1
+            # not quite by turns: IPVS remembers a client's port, and the client uses some of them again
+            assert min(names.values()) > 0.4 * CONNECTIONS / len(VIPS)
         assert checks.sources() == {OWN[master]}
     assert site.pool(master) == WHOLE
 
