@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from _lvs_agent.conf import argspec, role_types
+
 ROLES = sorted(path.parent.parent for path in Path(__file__).parents[2].glob("roles/*/tasks/main.yml"))
 PHASES = {
     f"ansible.builtin.{verb}_{what}" for verb in ("import", "include") for what in ("role", "tasks")
@@ -80,3 +82,13 @@ def test_main_is_a_list_of_phases(role: Path) -> None:
     for task in load(role / "tasks/main.yml"):
         assert len(set(task) - KEYWORDS) == 1, task
         assert set(task) - KEYWORDS <= PHASES, f"{task.get('name')}: move it to a file of its own phase"
+
+
+def test_types_that_the_preflight_checks(role: Path) -> None:
+    """The preflight names a wrong type in a sentence; Ansible prints the whole specification."""
+    if role.name != "director":
+        return
+    by_type = {"bool": role_types.BOOLEANS, "list": role_types.LISTS}
+    ours = {name for name, option in options_of(role).items() if name not in argspec.variables()}
+    for kind, names in by_type.items():
+        assert {name for name in ours if options_of(role)[name]["type"] == kind} == set(names)

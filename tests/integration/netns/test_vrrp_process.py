@@ -333,7 +333,11 @@ def test_what_a_reload_adds_is_announced(after: str, wire: Site, start: Start, t
     a.tell("configure", str(tmp_path / "a.conf"))
     a.wait_for("Configured", 2)
     new = EXCLUDED if EXCLUDED in after else VIP
-    wait_until(lambda: [at for _, at in wire.witness.garps[before:]].count(new) == 5, "five for what is new")
+
+    def announced_now() -> int:
+        return sum(address == new for _at, address in wire.witness.garps[before:])
+
+    wait_until(lambda: announced_now() == 5, "five for what is new")
 
 
 def test_tracking_lowers_the_priority(wire: Site, start: Start) -> None:

@@ -17,7 +17,7 @@ from ansible.vars.manager import VariableManager
 
 from _lab.inventory import lab_hosts
 from _lab.plan import host_from_dict, make_plan
-from _lvs_agent import agent_needs
+from _lvs_agent import engine_verdict
 from _lvs_agent.conf import check, firewall, firewall_marks
 from _lvs_agent.conf.read import file_problems, read_text
 from _lvs_agent.conf.render import render_variables
@@ -67,7 +67,7 @@ def test_nothing_is_wrong_with_it(site: Site) -> None:
 def test_lvs_agent_accepts_what_is_rendered(site: Site) -> None:
     for rank, host in enumerate(site.group("directors")):
         assert [str(one) for one in file_problems(read_text(site.text(host), host))] == []
-        assert agent_needs.agent_needs(host, site.hostvars[host], rank).problems == []
+        assert engine_verdict.engine_verdict(host, site.hostvars[host], rank) == ([], [])
 
 
 def test_keepalived_accepts_what_is_rendered(site: Site, keepalived_says_each: Ask) -> None:

@@ -22,7 +22,7 @@ def needs(instance: dict[str, Any] | None = None, **variables: Any) -> dict[str,
 
 
 def test_a_site_without_scripts() -> None:
-    assert needs() == {"problems": [], "scripts_of_others": False}
+    assert needs() == {"scripts_of_others": False}
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,10 @@ def test_a_site_without_scripts() -> None:
     ],
 )
 def test_whom_scripts_run_as(variables: dict[str, Any], others: bool) -> None:
-    assert needs(**variables) == {"problems": [], "scripts_of_others": others}
+    assert needs(**variables) == {"scripts_of_others": others}
 
 
 def test_notify_scripts_count() -> None:
     assert needs({**INSTANCE, "notify": "/usr/bin/true"})["scripts_of_others"]
     own = {"director_global_defs": {"script_user": "lvs-agent"}}
     assert not needs({**INSTANCE, "notify": "/usr/bin/true"}, **own)["scripts_of_others"]
-
-
-def test_what_the_daemon_cannot_do_is_told_with_the_host() -> None:
-    (problem,) = needs({**INSTANCE, "virtual_routes": ["10.0.0.0/8 via 192.0.2.9 table no-such-table"]})["problems"]
-    assert problem.startswith("a: ")
-    assert "no-such-table" in problem

@@ -25,6 +25,7 @@ from . import (
     check_vrrp,
     firewall_marks,
     model,
+    role_types,
 )
 from .director import Director
 from .problem import WARNING, Problem, merged
@@ -32,7 +33,10 @@ from .schema import CONFIGURATION_VARIABLES
 from .validate import variable_problems
 
 ENGINES = ("keepalived", "agent")
-_VARIABLES = (*CONFIGURATION_VARIABLES, "director_address", "director_engine", firewall_marks.VARIABLE)
+_VARIABLES = (
+    *(*CONFIGURATION_VARIABLES, "director_address", "director_engine"),
+    *(*role_types.BOOLEANS, *role_types.LISTS),
+)
 
 HostVariables = t.Mapping[str, t.Mapping[str, t.Any]]
 
@@ -47,6 +51,7 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
     found: list[Problem] = []
     for director in pair:
         found += _names(director, directors[director.name])
+        found += role_types.problems(director, directors[director.name])
         found += _settings(director)
         found += _sources(director)
         found += variable_problems(director.variables, director.name)
