@@ -76,7 +76,6 @@ TUNNEL_OPTIONS = ("tun_type", "tun_port", "tun_csum")
 # The checksums each tunnel can carry (ipvsadm(8)); ipip has none.
 TUNNEL_CHECKSUMS = {"ipip": ("nocsum",), "gue": ("nocsum", "csum", "remcsum"), "gre": ("nocsum", "csum")}
 
-WEIGHT_MOST = THRESHOLD_MOST = 0x7FFFFFFF
 # ipvsadm's own limit, 31 days; the kernel counts in jiffies and wraps around somewhat later.
 PERSISTENT_MOST = 31 * 86400
 
@@ -303,7 +302,8 @@ def _read_port(
 
 
 def _check_server(options: dict[str, Any], where: str, problems: list[Problem]) -> None:
-    for name, most in (("weight", WEIGHT_MOST), ("u_threshold", THRESHOLD_MOST), ("l_threshold", THRESHOLD_MOST)):
+    limits = {"weight": types.WEIGHT_MOST, "u_threshold": types.THRESHOLD_MOST, "l_threshold": types.THRESHOLD_MOST}
+    for name, most in limits.items():
         in_range(at(where, name), options[name], 0, most, problems)
     upper, lower = options["u_threshold"] or 0, options["l_threshold"] or 0
     if lower > upper:

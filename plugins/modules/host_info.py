@@ -52,6 +52,8 @@ options:
   vip_interfaces:
     description:
       - Interfaces that hold virtual IPs and are to answer no ARP at all, so that no own address may be on them.
+      - Nor may an IPv6 virtual IP, unless it is a dummy or another interface that has no ARP. The kernel has no
+        C(arp_ignore) for IPv6, so a NIC answers neighbour solicitations for every address it has.
     type: list
     elements: dict
     default: []
@@ -206,6 +208,21 @@ def ipv4_problem(interface: str, own: Iterable[str]) -> str | None:
     )
 
 
+def neighbour_problem(interface: iproute2.Interface, vips: Iterable[str]) -> str | None:
+    """Why others would take this host for the holder of an IPv6 virtual IP, or None.
+
+    An interface joins its addresses' solicited-node groups unless it has IFF_NOARP (kernel: addrconf_join_solict).
+    """
+    answered = [vip for vip in vips if ":" in vip] if interface.arp else []
+    if not answered:
+        return None
+    return (
+        f"interface {interface.name} would answer neighbour solicitations for the virtual IP {', '.join(answered)}, and"
+        " take its packets from the director: the kernel has no arp_ignore for IPv6; put the virtual IP on lo, or on a"
+        " dummy interface"
+    )
+
+
 def virtual_ip_problems(found: Interfaces, virtual_ips: Iterable[dict[str, str]]) -> list[str]:
     """Virtual IPs that are addresses of the host's own."""
     return [
@@ -275,8 +292,9 @@ def check(params: dict[str, Any], own: dict[str, list[str]]) -> list[str]:
             problems += [problem] if problem else []
     for item in holders:
         if item["interface"] in found:
-            problem = own_address_problem(found[item["interface"]], item["addresses"])
-            problems += [problem] if problem else []
+            for find in (own_address_problem, neighbour_problem):
+                problem = find(found[item["interface"]], item["addresses"])
+                problems += [problem] if problem else []
     if params["virtual_ips"]:
         problems += virtual_ip_problems(this_host.interfaces() or {}, params["virtual_ips"])
     if params["kernel_modules"]:

@@ -88,7 +88,9 @@ options:
         other server keeps its weight.
     type: int
   u_threshold:
-    description: It gets no new connection while it has this many or more. V(0) for no limit, as a new one has.
+    description:
+      - It gets no new connection while it has this many or more, up to V(2147483647). V(0) for no limit, as a new one
+        has.
     type: int
     aliases: [uthreshold]
   l_threshold:

@@ -138,7 +138,9 @@ options:
                 keeps those it has.
             type: int
           u_threshold:
-            description: It gets no new connection while it has this many or more. V(0), the default, for no limit.
+            description:
+              - It gets no new connection while it has this many or more, up to V(2147483647). V(0), the default, for
+                no limit.
             type: int
             aliases: [uthreshold]
           l_threshold:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,22 @@ def wait_until(done: Callable[[], object], seconds: float, what: str = "") -> fl
     return time.monotonic() - start
 
 
+def ask(address: str, port: int) -> tuple[str, str]:
+    """One request by HTTP from here: its status or the error, and the body, which of Servers is a namespace's name."""
+    try:
+        with socket.create_connection((address, port), 5) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            head, _end, body = client.makefile("rb").read().partition(b"\r\n\r\n")
+    except OSError as error:
+        return str(error), ""
+    return (head.split(b" ", 2)[1].decode() if head else "no answer"), body.decode()
+
+
 class Servers:
-    """Sockets that can be opened and closed; what comes to them is answered by HTTP, with the status they have."""
+    """Sockets that can be opened and closed; what comes to them is answered by HTTP, with the status they have.
+
+    The body is the name of the server's network namespace.
+    """
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -66,14 +81,14 @@ class Servers:
     def open(self, netns: str, address: str, port: int, status: int = 200) -> None:
         """Answer there."""
         with inside(netns):
-            listening = socket.socket()
+            listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
         listening.listen(64)
         with self._lock:
             self._listening[netns, address, port] = listening
             self._status[port] = status
-            self._selector.register(listening, selectors.EVENT_READ, self._accept)
+            self._selector.register(listening, selectors.EVENT_READ, partial(self._accept, netns))
 
     def close(self, netns: str, address: str, port: int) -> None:
         """Refuse connections there; those that are open stay."""
@@ -95,18 +110,18 @@ class Servers:
             if not ready:
                 time.sleep(0.01)
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, netns: str, listening: socket.socket) -> None:
         with suppress(OSError):
             connection, _peer = listening.accept()
-            self._selector.register(connection, selectors.EVENT_READ, self._read)
+            self._selector.register(connection, selectors.EVENT_READ, partial(self._read, netns))
 
-    def _read(self, connection: socket.socket) -> None:
+    def _read(self, netns: str, connection: socket.socket) -> None:
         request = b""
         with suppress(OSError):
             request = connection.recv(4096)
             if b"HTTP/" in request:
                 status = self._status[connection.getsockname()[1]]
-                connection.sendall(f"HTTP/1.0 {status} x\r\nContent-Length: 2\r\n\r\nok".encode())
+                connection.sendall(f"HTTP/1.0 {status} x\r\nContent-Length: {len(netns)}\r\n\r\n{netns}".encode())
             elif request:
                 connection.sendall(request)
                 return

@@ -85,6 +85,27 @@ def test_a_nic_for_virtual_ips_has_no_address_of_its_own(hosts: tuple[Any, Any])
     assert sorted(host.addresses("ens37")) == ["192.168.1.100/24", "192.168.1.101/24", "192.168.2.130/24"]
 
 
+def test_a_nic_answers_for_ipv6_virtual_ips_unless_it_has_no_arp(hosts: tuple[Any, Any]) -> None:
+    """Whatever ``arp_ignore`` is; the peer on its wire asks. A dummy, which has no ARP, is none of this kernel's."""
+    host, peer = hosts
+    host.run("ip", "link", "set", "eth0.100", "arp", "off", "up")
+    peer.run("ip", "link", "set", "eth0.100", "up")
+    problems, answers = {}, {}
+    for number, interface in enumerate(("ens37", "eth0.100")):
+        vip = f"2001:db8:{number}::100"
+        host.set_sysctl(interface, "arp_ignore", 8)
+        holder = [{"interface": interface, "addresses": [f"{vip}/64"]}]
+        problems[interface] = host.module("host_info", vip_interfaces=holder)["problems"]
+        host.run("ip", "address", "add", f"{vip}/128", "dev", interface, "nodad")
+        peer.run("ip", "address", "add", f"2001:db8:{number}::1/64", "dev", interface, "nodad")
+        peer.run("sh", "-c", f"ping -c 1 -W 1 {vip} || true")
+        answers[interface] = ["lladdr" in one for one in peer.ip("neighbour", "show", "to", vip)]
+    assert answers == {"ens37": [True], "eth0.100": [False]}
+    assert problems["eth0.100"] == []
+    (problem,) = problems["ens37"]
+    assert "ens37 would answer neighbour solicitations for the virtual IP 2001:db8:0::100/64" in problem
+
+
 def test_a_virtual_ip_is_not_the_hosts_own_address(hosts: tuple[Any, Any]) -> None:
     host, _peer = hosts
     wanted = [{"interface": "ens33", "address": f"192.168.1.{last}"} for last in (100, 129)]

@@ -78,7 +78,7 @@ EVERYTHING: list[Change] = [
     AddService(Service(WEB, "rr")),
     AddServer(WEB, server("10.0.0.1", 80, FWD_DROUTE)),
     AddServer(WEB, server("10.0.0.2", 80, FWD_DROUTE, 0)),
-    AddServer(WEB, server("10.0.0.3", 8080, FWD_MASQ, 2147483647, u_thresh=4294967295, l_thresh=1000)),
+    AddServer(WEB, server("10.0.0.3", 8080, FWD_MASQ, 2147483647, u_thresh=2147483647, l_thresh=1000)),
     AddServer(WEB, server("10.0.0.4", 80, FWD_TUNNEL, 10, u_thresh=5)),
     AddService(Service(SIP, "wlc", SVC_F_PERSISTENT | SVC_F_ONEPACKET, 77, "255.255.255.0", "sip")),
     AddServer(SIP, server("10.0.0.1", 5060, FWD_MASQ)),

@@ -56,7 +56,7 @@ def test_all_that_can_be_added(said: dict[str, Any]) -> None:
     assert as_saved(step["changes"]) == sorted(step["-Sn"])
     assert sorted(step["ours"]) == sorted(step["changes"])
     assert len(step["-Sn"]) == 23
-    assert has_thresholds(step["thresholds"], "10.0.0.3:8080", 4294967295, 1000)
+    assert has_thresholds(step["thresholds"], "10.0.0.3:8080", 2147483647, 1000)
     assert has_thresholds(step["thresholds"], "10.0.0.4:80", 5, 0)
 
 

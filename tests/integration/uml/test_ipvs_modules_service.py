@@ -283,6 +283,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
     ("NAT port 0", {**WEB, "real_servers": [{**ONE, "port": 0, "forward": "masq"}]}, ["real_servers[0].port: 0 means"]),
     ("weight", {**WEB, "real_servers": [{**ONE, "weight": -1}]}, ["real_servers[0].weight: -1", "0 to 2147483647"]),
     ("weight, high", {**WEB, "real_servers": [{**ONE, "weight": 2147483648}]}, ["weight: 2147483648 is out of range"]),
+    ("threshold", {**WEB, "real_servers": [{**ONE, "u_threshold": 2147483648}]}, ["u_threshold: 2147483648 is out of"]),
     ("IPv6 in IPv4", {**WEB, "real_servers": [{"address": "2001:db8::2"}]}, ["IPv6 and the service is IPv4", "tunnel"]),
     ("IPv4 in IPv6", {**SIX, "real_servers": [{**ONE, "forward": "masq"}]}, ["IPv4 and the service is IPv6"]),
     ("multicast", {**WEB, "real_servers": [{"address": "224.0.0.5"}]}, ["224.0.0.5 cannot be a host's address"]),

@@ -16,12 +16,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from guest_daemon import Daemon, Servers, ip, ipvsadm, run, saved, wait_until
+from guest_daemon import Daemon, Servers, ask, ip, ipvsadm, run, saved, wait_until
 
 from _lvs_agent.kernel.errors import KernelError
 from _lvs_agent.kernel.ipvs import Ipvs
@@ -113,18 +114,8 @@ class Bounced:
 
 def connections(number: int) -> dict[str, int]:
     """What became of a client's connections, one after the other."""
-    found: dict[str, int] = {}
-    for _each in range(number):
-        try:
-            with inside("client"):
-                client = socket.create_connection((VIP, 80), 5)
-            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            said = client.recv(100).split(b" ")[1].decode()
-            client.close()
-        except OSError as error:
-            said = str(error)
-        found[said] = found.get(said, 0) + 1
-    return found
+    with inside("client"):
+        return dict(Counter(ask(VIP, 80)[0] for _each in range(number)))
 
 
 class Changes:

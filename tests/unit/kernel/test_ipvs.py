@@ -259,6 +259,7 @@ def test_changes_go_out_together_in_their_order(kernel: Connection) -> None:
         (DeleteServer(KEY, real_server(1).key), errno.ENOENT, "no such real server"),
         (AddServer(KEY, real_server(1)), errno.ERANGE, "2147483647"),
         (AddServer(KEY, real_server(1)), errno.EINVAL, "unicast"),
+        (EditServer(KEY, replace(real_server(1), u_thresh=1 << 31)), errno.EINVAL, "threshold is above 2147483647:"),
         (
             AddServer(KEY, replace(real_server(1), fwd_method=FWD_TUNNEL, tun_type=TUN_GUE)),
             errno.EINVAL,

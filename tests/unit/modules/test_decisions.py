@@ -269,6 +269,18 @@ class TestHostInfo:
         assert "ens37 has the host's own address 192.168.1.130/24, 10.0.0.1/8," in problem
         assert "put the virtual IP on lo" in problem
 
+    @pytest.mark.parametrize("arp, vips", [(True, [VIP]), (False, [VIP, "2001:db8::100/64"])])
+    def test_an_interface_that_answers_for_no_virtual_ip(self, arp: bool, vips: list[str]) -> None:
+        assert host_info.neighbour_problem(Interface("ens37", True, "ether", [], arp=arp), vips) is None
+
+    def test_a_nic_answers_for_every_ipv6_address(self) -> None:
+        interface = Interface("ens37", True, "ether", [])
+        problem = host_info.neighbour_problem(interface, [VIP, "2001:db8::100/64", "2001:db8::101"])
+        assert problem is not None
+        assert "interface ens37 would answer neighbour solicitations" in problem
+        assert " 2001:db8::100/64, 2001:db8::101, " in problem
+        assert "put the virtual IP on lo" in problem
+
     def test_kernel_modules(self) -> None:
         (problem,) = host_info.module_problems({"ip_vs"}, ["ip-vs", "ip_vs_rr"], "/lib/modules/6.1.0")
         assert "ip_vs_rr" in problem

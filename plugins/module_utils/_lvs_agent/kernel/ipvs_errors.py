@@ -118,6 +118,8 @@ def _server_advice(change: AddServer | EditServer | DeleteServer, code: int) -> 
 
 
 def _server_invalid(key: types.ServiceKey, server: types.Destination) -> str:
+    if server.u_thresh > types.THRESHOLD_MOST:
+        return f"the upper threshold is above {types.THRESHOLD_MOST}: write a lower one, or 0 for no limit"
     if server.af != key.af and server.fwd_method != types.FWD_TUNNEL:
         return "a real server of the other address family is reached by tunnel only"
     if server.af != key.af:

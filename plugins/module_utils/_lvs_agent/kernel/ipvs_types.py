@@ -35,6 +35,10 @@ TUN_GRE = 2
 TUN_F_CSUM = 1
 TUN_F_REMCSUM = 2
 
+# What a server can have at most: the kernel counts in an int. Linux 6.1 takes a larger threshold, 7.2 does not
+# (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_add_dest).
+WEIGHT_MOST = THRESHOLD_MOST = 0x7FFFFFFF
+
 # Daemon.state (IP_VS_STATE_*)
 STATE_MASTER = 1
 STATE_BACKUP = 2
