@@ -22,6 +22,7 @@ BOOLEANS = (
     "director_expire_quiescent_template",
     "director_firewall",
     "director_prepared",
+    "director_packages_absent",
 )
 LISTS = ("director_hosts", "director_real_server_hosts", "director_packages", "director_firewall_marks")
 
