@@ -75,7 +75,7 @@ $(LAB_VERBS:%=lab-%): lab-%: $(COLLECTION)
 
 ##@ Tests
 GATE := $(TEST) python scripts/gate.py
-.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit unit-host integration measured long bench
+.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit unit-host integration measured long bench core-2.18 sanity-core-2.18
 test: $(COLLECTION) ## all that CI runs; ends with a table of its parts, the slowest tests, pytest's closing lines
 	@$(GATE) test
 
@@ -127,6 +127,13 @@ $(SCENARIOS:%=molecule-%): $(COLLECTION)
 
 unit: $(COLLECTION) ## unit tests: no root, no kernel, no packages of the lab; on all cores
 	@$(FAST) python -m pytest -n auto -m "not host and not long" tests/unit $(ARGS)
+
+core-2.18: $(COLLECTION) ## the unit tests that load Ansible, on the oldest ansible-core that is supported
+	$(PHASE) $@ scripts/run core-2.18 python -m pytest -n 2 -m "not host and not long" \
+	    tests/unit/filter tests/unit/modules tests/unit/agent tests/unit/test_roles.py $(ARGS)
+
+sanity-core-2.18: ## ansible-test sanity of that ansible-core
+	$(PHASE) $@ scripts/run core-2.18 scripts/sanity
 
 unit-host: $(COLLECTION) ## those of them that ask keepalived, tcpdump or systemd
 	@$(TEST) python -m pytest -n auto -m "host and not long" tests/unit $(ARGS)

@@ -55,8 +55,9 @@ LINT = tuple(
 ARTEFACT = tuple(Part(name, BACKGROUND) for name in ("sanity", "docs-lint", "docs", "importer"))
 UNIT = Part("unit", BACKGROUND, pytest=True)
 UNIT_HOST = Part("unit-host", BACKGROUND, pytest=True)
+CORE_2_18 = Part("core-2.18", BACKGROUND, pytest=True)
 TEST = (
-    Part("machine", FIRST), *LINT, UNIT, UNIT_HOST, *ARTEFACT, Part("molecule-default", BESIDE),
+    Part("machine", FIRST), *LINT, UNIT, UNIT_HOST, CORE_2_18, *ARTEFACT, Part("molecule-default", BESIDE),
     Part("integration", LAST, pytest=True), Part("measured", LAST, pytest=True),
 )  # fmt: skip
 
@@ -64,7 +65,8 @@ SETS: dict[str, tuple[Part, ...]] = {
     "fast": (replace(UNIT, lane=BESIDE), *LINT),
     "test": TEST,
     "all": (
-        *TEST, Part("long", LAST, pytest=True), Part("molecule-operations", LAST), Part("molecule-engines", LAST)
+        *TEST, Part("sanity-core-2.18", LAST), Part("long", LAST, pytest=True),
+        Part("molecule-operations", LAST), Part("molecule-engines", LAST),
     ),
 }  # fmt: skip
 

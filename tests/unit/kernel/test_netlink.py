@@ -112,13 +112,17 @@ class ScriptedSocket:
             raise answer
         return answer, [], 0, self.senders.pop(0) if self.senders else (0, 0)
 
-    def setsockopt(self, *_arguments: object) -> None: ...
+    def setsockopt(self, *_arguments: object) -> None:
+        ...
 
     def getsockopt(self, _level: int, option: int) -> int:
         return {socket.SO_RCVBUF: RECEIVE_BUFFER, socket.SO_SNDBUF: SEND_BUFFER}[option]
 
-    def bind(self, _address: object) -> None: ...
-    def close(self) -> None: ...
+    def bind(self, _address: object) -> None:
+        ...
+
+    def close(self) -> None:
+        ...
 
 
 @pytest.fixture
