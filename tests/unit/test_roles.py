@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from _lvs_agent.conf import argspec, role_types
+from _lvs_agent.conf import argspec, check_real_servers, role_types
 
 ROLES = sorted(path.parent.parent for path in Path(__file__).parents[2].glob("roles/*/tasks/main.yml"))
 PHASES = {
@@ -92,3 +92,8 @@ def test_types_that_the_preflight_checks(role: Path) -> None:
     ours = {name for name, option in options_of(role).items() if name not in argspec.variables()}
     for kind, names in by_type.items():
         assert {name for name in ours if options_of(role)[name]["type"] == kind} == set(names)
+
+
+def test_the_variables_whose_spelling_the_preflight_checks(role: Path) -> None:
+    if role.name == "real_server":
+        assert set(defaults_of(role)) == set(check_real_servers.VARIABLES)

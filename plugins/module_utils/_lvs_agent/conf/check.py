@@ -18,6 +18,7 @@ from . import (
     check_localnode,
     check_lvs,
     check_pair,
+    check_pools,
     check_profile,
     check_raw,
     check_real_servers,
@@ -65,6 +66,7 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
     found += _without_instances(pair)
     found += check_pair.problems(pair)
     found += check_real_servers.problems(pair, real_servers)
+    found += check_pools.problems(pair, real_servers)
     found += check_localnode.problems(pair, real_servers)
     return merged(found)
 

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import typing as t
 
-from ..spelling import nearest
+from ..spelling import closest, nearest
 from . import address, model, values
 from .director import Director
 from .problem import BadValue, Problem
 from .schema_lvs import METHODS
 
 READ_VARIABLES = ("real_server_mode", "real_server_vips", "real_server_gateway")
+#: all of the role's; a unit test compares them with its defaults
+VARIABLES = (
+    *READ_VARIABLES,
+    "real_server_state",
+    "real_server_vip_interface",
+    "real_server_arp_interfaces",
+    "real_server_host_route",
+    "real_server_directors",
+    "real_server_drain_timeout",
+    "real_server_packages",
+    "real_server_prepared",
+)
 
 
 def problems(directors: t.Sequence[Director], hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Problem]:
@@ -22,10 +34,23 @@ def problems(directors: t.Sequence[Director], hosts: t.Mapping[str, t.Mapping[st
     methods = _methods(directors)
     vips = {at for director in directors for at in model.virtual_addresses(director.configuration)}
     for host, variables in hosts.items():
+        found += _names(str(host), variables)
         given = {name: variables.get(name) for name in READ_VARIABLES}
         found += _mode(str(host), given["real_server_mode"], methods)
         found += _vips(str(host), given["real_server_vips"], vips)
         found += _gateway(str(host), given["real_server_mode"], given["real_server_gateway"])
+    return found
+
+
+def _names(host: str, variables: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Variables that look like a mistyped one of the role's."""
+    found: list[Problem] = []
+    for name in variables:
+        if not str(name).startswith("real_server") or name in VARIABLES:
+            continue
+        near = closest(str(name), VARIABLES, 0.85)
+        if near:
+            found.append(Problem(str(name), "the role has no such variable", f"did you mean {near}?", hosts=(host,)))
     return found
 
 
