@@ -160,8 +160,10 @@ def _own_addresses(
 ) -> list[Problem]:
     """A VIP that is a host's own address, and a real server that is the VIP."""
     found: list[Problem] = []
-    own = {address.try_parse(one.own_address): one.name for one in directors if one.name != director.name}
-    owners = {**own, **real_servers}
+    own: dict[t.Any, str] = {
+        address.try_parse(one.own_address): one.name for one in directors if one.name != director.name
+    }
+    owners: dict[t.Any, str] = {**own, **real_servers}
     for instance in director.configuration["vrrp_instance"]:
         for at in model.all_vips(instance):
             if at in owners:
@@ -171,8 +173,7 @@ def _own_addresses(
     vips = {at for one in director.configuration["vrrp_instance"] for at in model.all_vips(one)}
     for pool in director.pools:
         for path, real in pool.real_servers:
-            at = address.try_parse(real.get("ip"))
-            if at is not None and at in vips:
-                what = f"the real server {at} is a VIP of the directors"
+            if address.try_parse(real.get("ip")) in vips:
+                what = f"the real server {real['ip']} is a VIP of the directors"
                 found.append(director.problem(f"{path}.ip", what, "write the real server's own address"))
     return found
