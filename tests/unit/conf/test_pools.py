@@ -108,6 +108,17 @@ def test_the_gateway_of_nat() -> None:
     ]
 
 
+def test_a_gateway_for_each_family() -> None:
+    host = {"ansible_host": "2001:db8::21", "real_server_mode": "NAT", "real_server_gateway": OTHER}
+    six = {**service("2001:db8::21", kind="NAT"), "ip": "2001:db8::100"}
+    problem = found(six, hosts={"w1": host})[0]
+    what = "it is missing, and IPv6 clients are sent here by NAT"
+    assert problem == f"real_server_gateway6 (w1): {what}; write the directors' inner VIP of this family"
+    mixed = {**host, "ansible_host": "192.0.2.21", "real_server_gateway6": "192.0.2.9"}
+    (problem,) = found(service("192.0.2.21", kind="NAT"), hosts={"w1": mixed})
+    assert problem == "real_server_gateway6 (w1): 192.0.2.9 is not an IPv6 address; write it as real_server_gateway"
+
+
 def test_a_real_server_that_nothing_uses() -> None:
     hosts = {"w1": dr("192.0.2.21", VIP), "w2": dr("192.0.2.22", VIP), "w3": dr("web03.example.org", VIP)}
     assert found(service("192.0.2.21"), hosts=hosts) == [

@@ -14,6 +14,7 @@ import dataclasses
 import typing as t
 
 from . import address, firewall_marks, model
+from .check_real_servers import GATEWAYS
 from .director import Director
 from .merge import items
 from .problem import WARNING, BadValue, Problem
@@ -24,11 +25,12 @@ HostVariables = t.Mapping[str, t.Mapping[str, t.Any]]
 
 @dataclasses.dataclass(frozen=True)
 class _Use:
-    """A virtual server that sends to a host: its path and name, by which method, and its addresses."""
+    """A virtual server that sends to a host: its path, by which method, its addresses, and the host's."""
 
     where: str
     method: str
     addresses: tuple[address.Address, ...]
+    real: tuple[address.Address, ...]
 
 
 def problems(directors: t.Sequence[Director], hosts: HostVariables) -> list[Problem]:
@@ -53,8 +55,9 @@ def problems(directors: t.Sequence[Director], hosts: HostVariables) -> list[Prob
         for use in uses.get(str(host), ()):
             found += _mode(str(host), variables, use)
             found += _held(str(host), variables, use)
-        if any(use.method == "NAT" for use in uses.get(str(host), ())):
-            found += _gateway(str(host), variables, gateways, own)
+        by_nat = [use for use in uses.get(str(host), ()) if use.method == "NAT"]
+        for version in sorted({at.version for use in by_nat for at in use.real}):
+            found += _gateway(str(host), variables, version, gateways, own)
         if uses and str(host) in by_address.values() and str(host) not in uses:
             what = "no virtual server sends to its address"
             advice = "list it as a real_server, or take the host out of the group"
@@ -73,7 +76,8 @@ def _uses(director: Director) -> t.Iterator[tuple[_Use, address.Address]]:
             at = address.try_parse(real.get("ip"))
             if at is not None:
                 method = model.method(real, "lvs_method", default)
-                yield _Use(pool.where, method, tuple(one for one in addresses if one.version == at.version)), at
+                same = tuple(one for one in addresses if one.version == at.version)
+                yield _Use(pool.where, method, same, (at,)), at
 
 
 def _addresses(
@@ -139,20 +143,27 @@ def _held(host: str, variables: t.Mapping[str, t.Any], use: _Use) -> list[Proble
 def _gateway(
     host: str,
     variables: t.Mapping[str, t.Any],
+    version: int,
     vips: t.Collection[address.Address],
     own: t.Mapping[address.Address | None, str],
 ) -> list[Problem]:
-    at = address.try_parse(variables.get("real_server_gateway"))
-    if at is None or at in vips:
+    name = GATEWAYS[version]
+    at = address.try_parse(variables.get(name))
+    if at is None:
+        if not any(variables.get(one) for one in GATEWAYS.values()):
+            return []  # the check of the host's own variables tells
+        what = f"it is missing, and IPv{version} clients are sent here by NAT"
+        return [Problem(name, what, "write the directors' inner VIP of this family", hosts=(host,))]
+    if at in vips:
         return []
     if at in own and not vips:
         return []  # one director, without VRRP
     if at in own:
         what = f"{at} is {own[at]}'s own address, so answers are lost when another director is master"
-        return [Problem("real_server_gateway", what, "write a VIP of this network", WARNING, (host,))]
+        return [Problem(name, what, "write a VIP of this network", WARNING, (host,))]
     what = f"no director has the VIP {at}, so no answer comes back to clients"
     known = ", ".join(str(one) for one in sorted(vips, key=lambda one: (one.version, int(one))))
-    return [Problem("real_server_gateway", what, f"VIPs of the directors: {known or 'none'}", hosts=(host,))]
+    return [Problem(name, what, f"VIPs of the directors: {known or 'none'}", hosts=(host,))]
 
 
 def _own_addresses(

@@ -13,7 +13,8 @@ from .director import Director
 from .problem import BadValue, Problem
 from .schema_lvs import METHODS
 
-READ_VARIABLES = ("real_server_mode", "real_server_vips", "real_server_gateway")
+GATEWAYS = {4: "real_server_gateway", 6: "real_server_gateway6"}  # by IP version
+READ_VARIABLES = ("real_server_mode", "real_server_vips", *GATEWAYS.values())
 #: all of the role's; a unit test compares them with its defaults
 VARIABLES = (
     *READ_VARIABLES,
@@ -38,7 +39,7 @@ def problems(directors: t.Sequence[Director], hosts: t.Mapping[str, t.Mapping[st
         given = {name: variables.get(name) for name in READ_VARIABLES}
         found += _mode(str(host), given["real_server_mode"], methods)
         found += _vips(str(host), given["real_server_vips"], vips)
-        found += _gateway(str(host), given["real_server_mode"], given["real_server_gateway"])
+        found += _gateways(str(host), given)
     return found
 
 
@@ -104,21 +105,20 @@ def _vips(host: str, vips: t.Any, known: set[address.Address]) -> list[Problem]:
     return found
 
 
-def _gateway(host: str, mode: t.Any, gateway: t.Any) -> list[Problem]:
-    if gateway in (None, ""):
-        if mode != "NAT":
-            return []
+def _gateways(host: str, given: t.Mapping[str, t.Any]) -> list[Problem]:
+    said = {version: str(given[name]) for version, name in GATEWAYS.items() if given[name] not in (None, "")}
+    if not said and given["real_server_mode"] == "NAT":
         what = "it is missing, and with NAT the answers must go back through the director"
-        return [
-            Problem(
-                "real_server_gateway",
-                what,
-                "write the address the directors share on this network",
-                hosts=(host,),
-            )
-        ]
-    try:
-        address.parse(str(gateway))
-    except BadValue as bad:
-        return [Problem("real_server_gateway", bad.what, bad.instead, hosts=(host,))]
-    return []
+        advice = "write the address the directors share on this network"
+        return [Problem(GATEWAYS[4], what, advice, hosts=(host,))]
+    found: list[Problem] = []
+    for version, text in said.items():
+        try:
+            at = address.parse(text)
+        except BadValue as bad:
+            found.append(Problem(GATEWAYS[version], bad.what, bad.instead, hosts=(host,)))
+            continue
+        if at.version != version:
+            what = f"{at} is not an IPv{version} address"
+            found.append(Problem(GATEWAYS[version], what, f"write it as {GATEWAYS[at.version]}", hosts=(host,)))
+    return found
