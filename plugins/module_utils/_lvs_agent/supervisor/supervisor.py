@@ -17,6 +17,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from .. import heap
 from ..control import verbs
 from ..control.events import Events
 from ..control.protocol import Refused
@@ -181,7 +182,7 @@ class Supervisor:
         for source in [*sources, *(one for part in self._parts for one in part.sources())]:
             self.loop.add(source)
         # what lives now stays: a collection would write to all of it, and so unshare it from the children
-        gc.collect()
+        heap.trim()
         gc.freeze()
         if self._inherited is None:
             self._journal.event("start", f"lvs-agent {VERSION}, process {os.getpid()}")

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any
 
+from .. import heap
 from ..kernel.ethernet import Wire
 from . import messages
 from .actions import State
@@ -244,7 +245,7 @@ class Loop:
 
     def configured(self) -> None:
         """A new plan is at work: what stays is no longer looked at by the garbage collector."""
-        gc.collect()
+        heap.trim()
         gc.freeze()
 
     def tell(self, message: messages.FromVrrp) -> None:
