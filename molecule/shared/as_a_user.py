@@ -28,7 +28,8 @@ def run(program: str, inventory: Path, *words: str) -> subprocess.CompletedProce
 
 
 def play(inventory: Path, playbook: Path, *words: str) -> dict[str, int]:
-    """Run a playbook that must succeed; host -> number of changed tasks."""
+    """Run a playbook that must succeed; host -> number of changed tasks, without the controller's own checks."""
     done = run("ansible-playbook", inventory, *words, str(playbook))
     assert done.returncode == 0, done.stdout
-    return {host: int(count) for host, count in re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", done.stdout, re.M)}
+    recap = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", done.stdout, re.M)
+    return {host: int(count) for host, count in recap if host != "localhost"}
