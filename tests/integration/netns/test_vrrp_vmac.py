@@ -163,7 +163,7 @@ def test_a_network_without_an_address_of_the_directors(start: Start) -> None:
     for one in (FAR_P, FAR_Q):
         assert pair.ask(address(one)) == [one.mac]
         pair.site.a.run("ip", "neighbour", "flush", "all")
-        pair.site.a.run("ping", "-c", "1", "-W", "1", "-I", address(one), "10.7.0.9")
+        pair.site.a.run("ping", "-c", "1", "-W", "5", "-I", address(one), "10.7.0.9")
     for one in (FAR_P, FAR_Q):
         (entry,) = pair.client.ip("neighbour", "show", address(one), "dev", "br0")
         assert entry["lladdr"] == one.mac

