@@ -76,9 +76,9 @@ def test_iptables_takes_the_rules() -> None:
         ({"interface": "a" * 16}, f"'{'a' * 16}' is not the name of an interface"),
         (
             {"ports": [80]},
-            "there is no word 'ports'; it can be destination, destination_ports, interface, mark, protocol",
+            "there is no option 'ports'; it can be destination, destination_ports, interface, mark, protocol",
         ),
-        ({"destinatoin": VIP}, "there is no word 'destinatoin'; did you mean destination?"),
+        ({"destinatoin": VIP}, "there is no option 'destinatoin'; did you mean destination?"),
     ],
 )
 def test_an_entry_that_is_wrong(change: dict[str, Any], message: str) -> None:

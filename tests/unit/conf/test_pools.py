@@ -119,6 +119,25 @@ def test_a_gateway_for_each_family() -> None:
     assert problem == "real_server_gateway6 (w1): 192.0.2.9 is not an IPv6 address; write it as real_server_gateway"
 
 
+@pytest.mark.parametrize("kind, name", [("TUN type gue port 6080", "gue"), ("TUN type gre csum", "gre")])
+def test_a_tunnel_that_the_role_does_not_make(kind: str, name: str) -> None:
+    host = {"ansible_host": "192.0.2.21", "real_server_mode": "TUN", "real_server_vips": [VIP]}
+    assert found(service("192.0.2.21", kind=kind), hosts={"w1": host}) == [
+        (
+            f"real_server_mode (w1): director_virtual_servers[{VIP}:80] sends to it by TUN of type {name}, and the role"
+            " makes tunl0 only; write TUN type ipip over IPv4, or set up the real server without the role"
+        )
+    ]
+    for good in ("TUN", "TUN type ipip", "TUN nocsum"):
+        assert found(service("192.0.2.21", kind=good), hosts={"w1": host}) == []
+
+
+def test_a_tunnel_over_ipv6() -> None:
+    host = {"ansible_host": "2001:db8::21", "real_server_mode": "TUN", "real_server_vips": ["2001:db8::100"]}
+    six = {**service("2001:db8::21", kind="TUN"), "ip": "2001:db8::100"}
+    assert "sends to it by TUN over IPv6, and the role makes tunl0 only" in found(six, hosts={"w1": host})[0]
+
+
 def test_a_real_server_that_nothing_uses() -> None:
     hosts = {"w1": dr("192.0.2.21", VIP), "w2": dr("192.0.2.22", VIP), "w3": dr("web03.example.org", VIP)}
     assert found(service("192.0.2.21"), hosts=hosts) == [

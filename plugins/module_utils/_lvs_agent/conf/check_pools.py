@@ -25,10 +25,11 @@ HostVariables = t.Mapping[str, t.Mapping[str, t.Any]]
 
 @dataclasses.dataclass(frozen=True)
 class _Use:
-    """A virtual server that sends to a host: its path, by which method, its addresses, and the host's."""
+    """A virtual server that sends to a host: its path, its method, that with its options, its addresses, the host's."""
 
     where: str
     method: str
+    forwarding: str
     addresses: tuple[address.Address, ...]
     real: tuple[address.Address, ...]
 
@@ -55,6 +56,7 @@ def problems(directors: t.Sequence[Director], hosts: HostVariables) -> list[Prob
         for use in uses.get(str(host), ()):
             found += _mode(str(host), variables, use)
             found += _held(str(host), variables, use)
+            found += _tunnel(str(host), use)
         by_nat = [use for use in uses.get(str(host), ()) if use.method == "NAT"]
         for version in sorted({at.version for use in by_nat for at in use.real}):
             found += _gateway(str(host), variables, version, gateways, own)
@@ -77,7 +79,8 @@ def _uses(director: Director) -> t.Iterator[tuple[_Use, address.Address]]:
             if at is not None:
                 method = model.method(real, "lvs_method", default)
                 same = tuple(one for one in addresses if one.version == at.version)
-                yield _Use(pool.where, method, same, (at,)), at
+                said = str(real.get("lvs_method") or pool.server.get("lb_kind") or method)
+                yield _Use(pool.where, method, said, same, (at,)), at
 
 
 def _addresses(
@@ -138,6 +141,18 @@ def _held(host: str, variables: t.Mapping[str, t.Any], use: _Use) -> list[Proble
         for at in use.addresses
         if at not in held
     ]
+
+
+def _tunnel(host: str, use: _Use) -> list[Problem]:
+    """A tunnel that the role does not make: it has tunl0, for IPv4 in IPv4."""
+    if use.method != "TUN":
+        return []
+    kind = next((name for name in ("gue", "gre") if name in use.forwarding.split()), "")
+    if not kind and all(at.version == 4 for at in use.real):
+        return []
+    what = f"{use.where} sends to it by TUN {f'of type {kind}' if kind else 'over IPv6'}, and the role makes tunl0 only"
+    advice = "write TUN type ipip over IPv4, or set up the real server without the role"
+    return [Problem("real_server_mode", what, advice, hosts=(host,))]
 
 
 def _gateway(

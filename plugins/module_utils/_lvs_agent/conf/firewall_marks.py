@@ -54,7 +54,7 @@ def read(entry: t.Any) -> Mark:
         raise BadValue(f"{entry!r} is not a mapping", "write {mark: 1, destination: 192.0.2.1, protocol: tcp}")
     for word in entry:
         if word not in WORDS:
-            raise BadValue(f"there is no word {word!r}", nearest(str(word), WORDS))
+            raise BadValue(f"there is no option {word!r}", nearest(str(word), WORDS))
     protocol = str(entry.get("protocol") or "").lower()
     if protocol and protocol not in PROTOCOLS:
         raise BadValue(f"protocol {protocol!r} is not known", f"it can be {', '.join(PROTOCOLS)}, or left out")
