@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ..spelling import closest
 from . import (
     address,
     check_danger,
@@ -27,6 +26,7 @@ from . import (
     firewall_marks,
     model,
     role_types,
+    variable_names,
 )
 from .director import Director
 from .problem import Problem, merged
@@ -35,7 +35,7 @@ from .validate import variable_problems
 
 ENGINES = ("keepalived", "agent")
 _VARIABLES = (
-    *(*CONFIGURATION_VARIABLES, "director_address", "director_engine"),
+    *(*CONFIGURATION_VARIABLES, "director_address", "director_engine", "director_state"),
     *(*role_types.BOOLEANS, *role_types.LISTS),
 )
 
@@ -51,7 +51,7 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
     pair = [Director.of(name, variables, rank) for rank, (name, variables) in enumerate(directors.items())]
     found: list[Problem] = []
     for director in pair:
-        found += _names(director, directors[director.name])
+        found += variable_names.mistyped(director.name, directors[director.name], "director", _VARIABLES)
         found += role_types.problems(director, directors[director.name])
         found += _settings(director)
         found += variable_problems(director.variables, director.name)
@@ -69,18 +69,6 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
     found += check_pools.problems(pair, real_servers)
     found += check_localnode.problems(pair, real_servers)
     return merged(found)
-
-
-def _names(director: Director, variables: t.Mapping[str, t.Any]) -> list[Problem]:
-    """Variables that look like a mistyped one of ours."""
-    found: list[Problem] = []
-    for name in variables:
-        if not str(name).startswith("director") or name in _VARIABLES:
-            continue
-        near = closest(str(name), _VARIABLES, 0.92)
-        if near:
-            found.append(director.problem(str(name), "the role has no such variable", f"did you mean {near}?"))
-    return found
 
 
 def _settings(director: Director) -> list[Problem]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..spelling import closest, nearest
-from . import address, model, values
+from ..spelling import nearest
+from . import address, model, values, variable_names
 from .director import Director
 from .problem import BadValue, Problem
 from .schema_lvs import METHODS
@@ -35,23 +35,11 @@ def problems(directors: t.Sequence[Director], hosts: t.Mapping[str, t.Mapping[st
     methods = _methods(directors)
     vips = {at for director in directors for at in model.virtual_addresses(director.configuration)}
     for host, variables in hosts.items():
-        found += _names(str(host), variables)
+        found += variable_names.mistyped(str(host), variables, "real_server", VARIABLES)
         given = {name: variables.get(name) for name in READ_VARIABLES}
         found += _mode(str(host), given["real_server_mode"], methods)
         found += _vips(str(host), given["real_server_vips"], vips)
         found += _gateways(str(host), given)
-    return found
-
-
-def _names(host: str, variables: t.Mapping[str, t.Any]) -> list[Problem]:
-    """Variables that look like a mistyped one of the role's."""
-    found: list[Problem] = []
-    for name in variables:
-        if not str(name).startswith("real_server") or name in VARIABLES:
-            continue
-        near = closest(str(name), VARIABLES, 0.85)
-        if near:
-            found.append(Problem(str(name), "the role has no such variable", f"did you mean {near}?", hosts=(host,)))
     return found
 
 
