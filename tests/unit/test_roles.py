@@ -89,9 +89,10 @@ def test_types_that_the_preflight_checks(role: Path) -> None:
     if role.name != "director":
         return
     by_type = {"bool": role_types.BOOLEANS, "list": role_types.LISTS}
-    ours = {name for name, option in options_of(role).items() if name not in argspec.variables()}
+    made = argspec.variables()
+    ours = {name: option["type"] for name, option in options_of(role).items() if name not in made}
     for kind, names in by_type.items():
-        assert {name for name in ours if options_of(role)[name]["type"] == kind} == set(names)
+        assert {name for name, found in ours.items() if found == kind} == set(names)
 
 
 def test_the_variables_whose_spelling_the_preflight_checks(role: Path) -> None:
