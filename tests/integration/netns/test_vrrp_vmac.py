@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,18 @@ pytestmark = pytest.mark.root
 
 Engine = type[Agent | Keepalived]
 PINGS = 10
+# from a querier: IGMPv3 to all hosts, and MLDv2 with its router alert; each host answers within 0.1 s
+ASK_WHO_LISTENS = """
+import socket
+igmp = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IGMP)
+igmp.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"br0")
+igmp.sendto(bytes.fromhex("1101ecfe0000000002000000"), ("224.0.0.1", 0))
+mld = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+alert, once = (41, 54, bytes.fromhex("0000050200000100")), (41, 52, (1).to_bytes(4, "little"))
+scope = socket.if_nametoindex("br0")
+query = bytes([130, 0, 0, 0, 0, 100, 0, 0]) + bytes(16) + bytes([2, 0, 0, 0])
+mld.sendmsg([query], [alert, once], 0, ("ff02::1", 0, 0, scope))
+"""
 by_engine = pytest.mark.parametrize("engine", [Agent, Keepalived], ids=["agent", "keepalived"])
 
 
@@ -61,7 +74,8 @@ class Pair:
     def __init__(self, where: Site, engine: Engine, directory: Path, routers: tuple[Router, ...]) -> None:
         self.site, self.routers = where, routers
         self.client = where.witness.host
-        self.client.run("sysctl", "-q", "-w", "net.ipv6.conf.br0.disable_ipv6=0")
+        for setting in ("accept_dad=0", "disable_ipv6=0"):
+            self.client.run("sysctl", "-q", "-w", f"net.ipv6.conf.br0.{setting}")
         for address in ("10.0.0.9/24", "10.7.0.9/24", "2001:db8::9/64"):
             self.client.run("ip", "address", "add", address, "dev", "br0", *(("nodad",) if ":" in address else ()))
         self.files = [directory / f"{name}.conf" for name in "ab"]
@@ -142,6 +156,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield Start(stack, tmp_path)
 
 
+def interfaces(host: Host) -> list[str]:
+    return [str(link["ifname"]) for link in host.ip("link", "show")]
+
+
 def address(router: Router) -> str:
     return router.vip.partition("/")[0]
 
@@ -184,6 +202,59 @@ def test_an_ipv6_one_answers_no_arp_and_not_for_the_link_local_address_of_its_ba
     assert not own & {"fe80::1/64", "fe80::2/64"}
     pair.move(SIX)
     assert [pair.lost(address(one)) for one in (P, SIX)] == [0, 0]
+
+
+def test_a_backup_sends_nothing_from_its_virtual_macs(start: Start, tmp_path: Path) -> None:
+    """Else the switch sends it what is for the master. Its base interface tells the switch who listens to what."""
+    pair = start(Agent, P, SIX)
+    sent = tmp_path / "sent"
+    words = ("tcpdump", "-n", "-e", "-v", "-l", "--immediate-mode", "-Q", "out", "-i", "eth0")
+    with sent.open("w") as file:
+        dump = subprocess.Popen(pair.site.b.command(*words), stdout=file, stderr=file)
+    try:
+        _look_at_what_is_sent(pair, sent)
+    finally:
+        dump.terminate()
+        dump.wait(timeout=10)
+
+
+def _look_at_what_is_sent(pair: Pair, sent: Path) -> None:
+    def seen(what: str) -> list[str]:
+        # a packet's further lines are indented
+        return [packet for packet in re.split(r"\n(?!\s)", sent.read_text()) if what in packet]
+
+    def gone(router: Router) -> bool:
+        return not pair.holds(pair.site.b, router)
+
+    def from_virtual_macs() -> list[str]:
+        return seen(f" {P.mac} > ") + seen(f" {SIX.mac} > ")
+
+    wait_until(lambda: seen("listening on"), "tcpdump is there", seconds=10)
+    pair.engines.pop().close()
+    pair.engines.append(Agent(pair.site.b, pair.files[1]))
+    wait_until(lambda: {"vrrp.52", "vrrp6.51"} <= set(interfaces(pair.site.b)), "b is a backup", seconds=10)
+    pair.client.run("python3", "-c", ASK_WHO_LISTENS)
+    nic = str(pair.site.b.ip("link", "show", "dev", "eth0")[0]["address"])
+    # of the group of adverts, and of the VIP's solicited-node group
+    for group in ("224.0.0.18", "ff02::12", "ff02::1:ff00:151"):
+        told = f"gaddr {group} is_ex"
+        wait_until(partial(seen, told), f"b tells that it listens to {group}", seconds=5)
+        assert all(f"{nic} > " in packet for packet in seen(told))
+    assert from_virtual_macs() == []
+    assert [pair.lost(address(one)) for one in (P, SIX)] == [0, 0]
+    # it sends as a master, and no longer when it is none
+    for one in (P, SIX):
+        pair.move(one)
+        assert seen(f" {one.mac} > ")
+        pair.files[0].write_text(configuration(150, P, SIX))
+        first = pair.engines[0]
+        assert isinstance(first, Agent)
+        first.tell("configure", str(pair.files[0]))
+        wait_until(partial(gone, one), f"{one.name} is at a again", seconds=15)
+    before = from_virtual_macs()
+    pair.client.run("python3", "-c", ASK_WHO_LISTENS)
+    time.sleep(0.5)
+    assert from_virtual_macs() == before
 
 
 @by_engine

@@ -125,7 +125,7 @@ class FakePort(Readable):
         self.errors: dict[bytes, OSError] = {}
         self.sent_to: list[bytes] = []
 
-    def join(self, group: bytes) -> None:
+    def join(self, group: bytes, base: int = 0) -> None:
         pass
 
     def deliver(self, packet: bytes) -> None:

@@ -133,6 +133,11 @@ class RouteSocket:
         """Bring an interface up."""
         return self._change(m.RTM_NEWLINK, m.pack_link_flags(ifindex, m.IFF_UP, m.IFF_UP), "bringing up", ())
 
+    def limit_queue(self, ifindex: int, packets: int) -> bool:
+        """Let this many packets wait in an interface's queue; with 0 it sends nothing, and goes on receiving."""
+        flags = NLM_F_CREATE | NLM_F_REPLACE
+        return self._change(m.RTM_NEWQDISC, m.pack_packet_limit(ifindex, packets), "limiting a queue", (), flags)
+
     def delete_link(self, ifindex: int) -> bool:
         """Delete a virtual interface."""
         return self._change(m.RTM_DELLINK, m.pack_link_flags(ifindex, 0, 0), "deleting an interface", _DELETED)

@@ -29,6 +29,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
+RTM_NEWQDISC = 36
 
 # of linux/if_addr.h
 IFA_F_SECONDARY = 0x01
@@ -61,6 +62,9 @@ _CACHEINFO = struct.Struct("=IIII")
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_CACHEINFO, _IFA_FLAGS, _IFA_PROTO = 1, 2, 3, 4, 6, 8, 11
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_LINKINFO = 1, 3, 4, 5, 18
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _IFLA_MACVLAN_MODE = 1, 2, 1
+_TCMSG = struct.Struct("=B3xiIII")
+_TCA_KIND, _TCA_OPTIONS = 1, 2
+_TC_H_ROOT = 0xFFFFFFFF
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_METRICS, _RTA_MULTIPATH, _RTA_TABLE = (
     1,
     4,
@@ -224,6 +228,12 @@ def pack_macvlan(name: str, base_index: int, mac: bytes) -> bytes:
 def pack_link_flags(ifindex: int, flags: int, change: int) -> bytes:
     """Set those flags of an interface that ``change`` has; IFF_UP brings it up."""
     return _IFINFOMSG.pack(socket.AF_UNSPEC, 0, ifindex, flags, change)
+
+
+def pack_packet_limit(ifindex: int, packets: int) -> bytes:
+    """A ``pfifo`` that holds this many packets as the interface's queue, see tc-pfifo(8); 0 drops all that it sends."""
+    attrs = pack_attr(_TCA_KIND, cstring("pfifo")) + pack_attr(_TCA_OPTIONS, u32(packets))
+    return _TCMSG.pack(socket.AF_UNSPEC, ifindex, 0, _TC_H_ROOT, 0) + attrs
 
 
 # ---- addresses

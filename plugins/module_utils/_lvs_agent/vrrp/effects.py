@@ -70,6 +70,7 @@ class Effects:
         hop_limit = runner.plan.instance.unicast_ttl if runner.plan.unicast else 255
         # the machine's: one whose address has gone says so from there, and not from a VIP that the kernel would choose
         source = runner.machine.instance.source
+        self._loop.possession.set_mute(runner, False, now)
         for destination, packet in runner.transmitter.packets(action.priority):
             peer = text(destination)
             try:
@@ -82,6 +83,9 @@ class Effects:
                 runner.failing.pop(f"send {peer}", None)
                 if runner.machine.state is a.State.MASTER:
                     self._loop.adverts.sent(runner.plan.identity, now)
+        if runner.held is None and runner.machine.state is not a.State.MASTER:
+            # the last advert of one that has let go
+            self._loop.possession.set_mute(runner, True, now)
 
     def _add_vips(self, runner: Runner, _action: a.AddVips, now: int) -> None:
         if runner.held is None:

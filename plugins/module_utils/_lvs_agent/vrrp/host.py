@@ -27,6 +27,8 @@ _LINK_LOCAL = b"\xfe\x80"
 _LINK_LOCAL_PREFIX = _LINK_LOCAL + bytes(6)
 _LINK_LOCAL_LENGTH = 64
 _LINK = 253  # RT_SCOPE_LINK
+# in the queue of a virtual MAC interface that may send: the kernel's default for Ethernet
+_PACKETS_THAT_WAIT = 1000
 # Each interface answers ARP for what it has itself, and asks with such an address as the sender: anything else tells
 # neighbours another virtual router's MAC, which moves with that one (ip-sysctl.rst, arp_ignore, arp_announce).
 _ARP = {"arp_ignore": "1", "arp_announce": "2"}
@@ -52,6 +54,7 @@ class Host:
         self.index: dict[str, int] = {}
         self.addresses: dict[tuple[int, bytes, int], m.AddressInfo] = {}
         self.own: set[Key] = set()
+        self._mute: dict[int, bool] = {}
         self.marks = False
         self.lost = 0
         self.resync()
@@ -98,6 +101,8 @@ class Host:
             if event.kind == m.RTM_NEWLINK:
                 self.links[event.link.ifindex] = event.link
                 self.index[event.link.name] = event.link.ifindex
+            else:
+                self._mute.pop(event.link.ifindex, None)
         elif event.address is not None:
             if event.kind == m.RTM_NEWADDR:
                 self.addresses[event.address.key] = event.address
@@ -225,10 +230,25 @@ class Host:
                 sysctl.write(sysctl.conf_key(vmac.name, name), value)
         with _told(problems):
             ifindex = require_interface(vmac.name)
+            if not made:
+                problems += self.set_mute(ifindex, True)
             self._route.set_up(ifindex)
             # its instance is not at fault until the kernel's event is read
             self.links[ifindex] = self._route.link(ifindex)
             self.index[vmac.name] = ifindex
+        return problems
+
+    def set_mute(self, ifindex: int, mute: bool) -> list[str]:
+        """Let a virtual MAC interface send, or not; it receives as before. What was refused, in words.
+
+        The kernel's IGMP and MLD reports come from the virtual MAC, at once and as answers to a querier, and any packet
+        of a backup has switches send to it what is for the master, until that one's next advert.
+        """
+        problems: list[str] = []
+        if self._mute.get(ifindex) is not mute:
+            self._mute[ifindex] = mute
+            with _told(problems):
+                self._route.limit_queue(ifindex, 0 if mute else _PACKETS_THAT_WAIT)
         return problems
 
     def delete_vmac(self, vmac: Vmac) -> list[str]:

@@ -62,8 +62,11 @@ class Ports:
         self._open = open_port
         self._listening: dict[PortKey, Listening] = {}
 
-    def attach(self, runner: Runner, ifindex: int) -> None:
-        """Have a runner receive and send on its interface, which has this number now. Raises OSError."""
+    def attach(self, runner: Runner, ifindex: int, base: int = 0) -> None:
+        """Have a runner receive and send on its interface, which has this number now. Raises OSError.
+
+        ``base``: the number of the interface that its virtual MAC is on.
+        """
         instance, plan = runner.machine.instance, runner.plan
         key = PortKey(plan.wire, plan.family, protocol_of(runner.signed))
         listening = self._listening.get(key)
@@ -76,7 +79,7 @@ class Ports:
             self._opened(listening)
         try:
             if not instance.unicast_peers:
-                listening.port.join(instance.multicast_group)
+                listening.port.join(instance.multicast_group, base)
             if plan.wire != plan.interface:
                 listening.port.borrow_source()
         except OSError:

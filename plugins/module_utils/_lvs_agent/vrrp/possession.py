@@ -40,6 +40,7 @@ class Possession:
 
     def take(self, runner: Runner, now: int) -> None:
         """Add what an instance that is master has to hold."""
+        self.set_mute(runner, False, now)
         wanted = holdings.of_plan(runner.plan, self._loop.host.index)
         if runner.held is not None:
             self.let_go(runner, holdings.no_longer(runner.held, wanted), now)
@@ -47,9 +48,18 @@ class Possession:
         _added, problems = self._loop.host.hold(wanted)
         self.kernel_refused(runner, problems, now)
 
+    def set_mute(self, runner: Runner, mute: bool, now: int) -> None:
+        """Let its virtual MACs send, or not, where they do not already."""
+        host = self._loop.host
+        for vmac in runner.plan.vmacs:
+            if vmac.name in host.index:
+                for problem in host.set_mute(host.index[vmac.name], mute):
+                    self._loop.failing(runner, f"mute {vmac.name}", problem, now)
+
     def give_up(self, runner: Runner, now: int) -> None:
         """Remove it, and what is left over of a run before."""
         self._loop.announcer.forget(runner)
+        self.set_mute(runner, True, now)
         held, runner.held = runner.held, None
         runner.repair_at = NEVER
         if held is not None:

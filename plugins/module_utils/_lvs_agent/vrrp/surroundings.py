@@ -155,7 +155,7 @@ class Surroundings:
         link = self._loop.host.link(plan.wire)
         if link is not None and (runner.port is None or runner.port.ifindex != link.ifindex):
             try:
-                self._loop.ports.attach(runner, link.ifindex)
+                self._loop.ports.attach(runner, link.ifindex, self._base(plan))
             except OSError as error:
                 self._loop.failing(runner, "socket", f"no socket for adverts on {plan.wire}: {error}", now)
         source = plan.instance.source
@@ -199,7 +199,11 @@ class Surroundings:
         for one in (*runner.plan.vips, *runner.plan.excluded):
             if runner.port is not None and one.on_vmac and len(one.address) == 16:
                 with contextlib.suppress(OSError):
-                    runner.port.join(solicited_node(text(one.address)))
+                    runner.port.join(solicited_node(text(one.address)), self._base(runner.plan))
+
+    def _base(self, plan: InstancePlan) -> int:
+        """The number of the interface that the virtual MAC its adverts have is on, or 0."""
+        return self._loop.host.index.get(plan.interface, 0) if plan.wire != plan.interface else 0
 
     def _own_faults(self, runner: Runner) -> set[str]:
         plan, host = runner.plan, self._loop.host

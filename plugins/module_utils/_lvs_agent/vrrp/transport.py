@@ -49,7 +49,7 @@ class Port:
         self.ifindex = ifindex
         self.family = family
         self.protocol = protocol
-        self._groups: set[bytes] = set()
+        self._groups: set[tuple[bytes, int]] = set()
         kind = socket.AF_INET if family == 4 else socket.AF_INET6
         self._sock = socket.socket(
             kind, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, protocol
@@ -94,18 +94,23 @@ class Port:
         """Close the socket, which leaves its groups."""
         self._sock.close()
 
-    def join(self, group: bytes) -> None:
-        """Receive what is sent to a multicast group, packed; b"" is VRRP's own. Raises OSError."""
+    def join(self, group: bytes, base: int = 0) -> None:
+        """Receive what is sent to a multicast group, packed; b"" is VRRP's own. Raises OSError.
+
+        ``base``: the index of a virtual MAC's base interface, which tells switches of the group: a backup's virtual MAC
+        is mute.
+        """
         group = group or GROUPS[4 if self.family == 4 else 16]
-        if group in self._groups:
-            return
-        if self.family == 4:
-            request = _MREQN.pack(group, _ANY4, self.ifindex)
-            self._sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
-        else:
-            request = _MREQ6.pack(group, self.ifindex)
-            self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
-        self._groups.add(group)
+        for ifindex in (self.ifindex, base):
+            if not ifindex or (group, ifindex) in self._groups:
+                continue
+            if self.family == 4:
+                request = _MREQN.pack(group, _ANY4, ifindex)
+                self._sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+            else:
+                request = _MREQ6.pack(group, ifindex)
+                self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
+            self._groups.add((group, ifindex))
 
     def borrow_source(self) -> None:
         """Send from IPv6 addresses of another interface, too: from a virtual MAC with the base's. Raises OSError."""
