@@ -288,17 +288,9 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda a: instance(a).update(track_script=["chek weight 5"]),
         "track_script (a, b): there is no vrrp_script chek; did you mean chk?",
     ),
-    "ignored weight": (
-        lambda a: (own(a).update(priority=255), own(a).pop("state")),
-        "the weight of chk would be ignored: priority 255 never changes",
-    ),
     "unknown group member": (
         lambda a: a.update(director_vrrp_sync_groups=[{"name": "G", "group": ["VI_2", "VI_3"]}]),
         "director_vrrp_sync_groups[G].group (a): there is no vrrp_instance VI_3; did you mean VI_2?",
-    ),
-    "weight in a group": (
-        lambda a: a.update(director_vrrp_sync_groups=[{"name": "G", "group": ["VI_1", "VI_2"]}]),
-        "the weight of chk would be ignored: it is a member of the sync group G",
     ),
     "group of one": (
         lambda a: a.update(director_vrrp_sync_groups=[{"name": "G", "group": ["VI_1"], "smtp_alert": True}]),
@@ -437,6 +429,14 @@ WARNINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "VIP of nobody": (
         lambda a: server(a).update(ip="192.0.2.103"),
         "no vrrp_instance holds 192.0.2.103; did you mean",
+    ),
+    "owner with a weight": (
+        lambda a: (own(a).update(priority=255), own(a).pop("state")),
+        "chk has a weight and is not tracked: priority 255 never changes; write weight 0",
+    ),
+    "weight in a group": (
+        lambda a: a.update(director_vrrp_sync_groups=[{"name": "G", "group": ["VI_1", "VI_2"]}]),
+        "chk has a weight and is not tracked: it is a member of the sync group G; write weight 0, track it in the",
     ),
     "gone word": (
         lambda a: a.update(director_global_defs={"vrrp_iptables": True}),

@@ -187,6 +187,59 @@ def differences() -> dict[str, str]:
     return {**found, **{f"different: {new}": checked.replace(old, new, 1) for old, new in changes}}
 
 
+LATE = {
+    "track_script": 'vrrp_script late {\n script "/bin/true"\n}\n',
+    "track_file": "vrrp_track_file late {\n file /etc/hostname\n}\n",
+    "track_process": "vrrp_track_process late {\n process sshd\n}\n",
+    "track_bfd": "bfd_instance late {\n neighbor_ip 192.0.2.9\n source_ip 192.0.2.8\n}\n",
+}
+
+
+def orders() -> dict[str, str]:
+    """A block before and behind the line that names it, and a port where a firewall mark leaves none."""
+    found: dict[str, str] = {}
+    uses = [
+        *[(place, word, f"{word} {{\n late\n}}") for place in ("vrrp_instance", "vrrp_sync_group") for word in LATE],
+        ("real_server", "track_file", "FILE_CHECK {\n track_file late\n}"),
+        ("real_server", "track_bfd", "BFD_CHECK {\n name late\n}"),
+    ]
+    for place, word, line in uses:
+        text = good(place, line)
+        found[f"order: {word} of {place} before"] = LATE[word] + text
+        found[f"order: {word} of {place} behind"] = text + LATE[word]
+    by_mark = good("real_server", "TCP_CHECK {\n connect_port 80\n}").replace("192.0.2.100 80 {", "fwmark 3 {")
+    by_mark = by_mark.replace(" protocol TCP\n", "")
+    found["order: mark and port"] = by_mark
+    found["order: mark and port, NAT"] = by_mark.replace("lb_kind DR", "lb_kind NAT")
+    found["order: mark"] = by_mark.replace("192.0.2.11 80 {", "192.0.2.11 {")
+    return found
+
+
+def weights() -> dict[str, str]:
+    """Something with a weight, tracked by a member of a sync group, or by the owner of an address."""
+    lines = {
+        "track_script": "chk weight 5",
+        "track_interface": "ens37 weight 5",
+        "track_file": "late",
+        "track_process": "late weight 5",
+        "track_bfd": "late weight 5",
+    }
+    found: dict[str, str] = {}
+    for word, line in lines.items():
+        text = LATE.get(word, "") + good("vrrp_instance", f"{word} {{\n {line}\n}}")
+        found[f"weight: {word} of a member"] = text
+        alone = re.sub(r"vrrp_sync_group G .*?^}\n", "", text, flags=re.DOTALL | re.MULTILINE)
+        found[f"weight: {word} of an owner"] = alone.replace("priority 100", "priority 255", 1)
+        found[f"weight: {word} of an owner and member"] = text.replace("priority 100", "priority 255", 1)
+        found[f"weight: {word} of an owner, in its block"] = found[f"weight: {word} of an owner"].replace(
+            line, line.replace(" weight 5", "")
+        )
+        found[f"weight: {word} alone"] = alone
+        leave = text.replace(" group {\n", " sync_group_tracking_weight\n group {\n")
+        found[f"weight: {word} that the group allows"] = leave
+    return found
+
+
 def mistakes() -> Iterator[tuple[str, str]]:
     """The samples with one line gone, twice, mistyped, or with another value, by turns."""
     changes: tuple[tuple[str, Callable[[str], str]], ...] = (
@@ -206,7 +259,7 @@ def mistakes() -> Iterator[tuple[str, str]]:
 
 
 def judged() -> dict[str, str]:
-    return {**samples(), **examples(), **words(), **differences(), **dict(mistakes())}
+    return {**samples(), **examples(), **words(), **differences(), **orders(), **weights(), **dict(mistakes())}
 
 
 # --- who says what
@@ -265,6 +318,14 @@ def test_there_is_much_to_judge() -> None:
     assert len(examples()) > 8
     assert len(words()) > 400
     assert len(list(mistakes())) > 100
+
+
+def test_what_comes_too_late_for_keepalived_is_named() -> None:
+    for title, text in orders().items():
+        said = [one.what for one in file_problems(read_text(text, engine=KEEPALIVED))]
+        late = [one for one in said if one.startswith("keepalived ignores late, whose ")]
+        assert len(late) == title.endswith("behind"), (title, said)
+        assert not any("keepalived ignores" in one.what for one in file_problems(read_text(text))), title
 
 
 def test_the_base_is_good(keepalived_says_each: Ask) -> None:

@@ -152,6 +152,8 @@ BESIDE: dict[str, dict[str, dict[str, str]]] = {
     "default_interface": {"": {"static_ipaddress": listed("static_ipaddress", "10.2.0.1/24")}},
     "iproute_etc_dir": {"": {"static_rules": listed("static_rules", "from 10.0.0.0/8 table site preference 5")}},
     "iproute_usr_dir": {"": {"static_rules": listed("static_rules", "from 10.0.0.0/8 table site preference 5")}},
+    "track_script": {"vrrp_sync_group G": {"sync_group_tracking_weight": "sync_group_tracking_weight"}},
+    "track_file": {"vrrp_sync_group G": {"sync_group_tracking_weight": "sync_group_tracking_weight"}},
     "sync_group_tracking_weight": {"vrrp_instance V": {"track_script": listed("track_script", "S weight 7")}},
 }
 SAMPLES = {

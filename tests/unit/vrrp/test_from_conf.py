@@ -320,3 +320,81 @@ def test_the_process() -> None:
     assert (found.rt_priority, found.rlimit_rttime_us, found.cpus) == (11, 6000000, (0, 1))
     assert found.log_unknown_vrids
     assert plan("") == Plan()
+
+
+WEIGHTS = """
+vrrp_script none {
+ script "/bin/true"
+}
+vrrp_script five {
+ script "/bin/true"
+ weight 5
+}
+vrrp_track_file usual {
+ file /x
+}
+vrrp_track_file four {
+ file /x
+ weight 4
+}
+vrrp_track_process usual {
+ process x
+}
+%(group)s
+vrrp_instance A {
+ interface eth0
+ virtual_router_id 1
+ priority %(priority)s
+ track_script {
+  none
+  five
+ }
+ track_interface {
+  eth1 weight 7
+  eth2
+ }
+ track_file {
+  usual
+  four
+ }
+ track_process {
+  usual
+ }
+ virtual_ipaddress {
+  192.0.2.1
+ }
+}
+vrrp_instance B {
+ interface eth0
+ virtual_router_id 2
+ track_script {
+  none weight 9
+  five weight 0
+ }
+ virtual_ipaddress {
+  192.0.2.2
+ }
+}
+"""
+GROUP_AB = "vrrp_sync_group G {\n group {\n A\n B\n }\n%s}\n"
+
+
+def weights_of(**given: str) -> list[list[str]]:
+    found = plan(WEIGHTS % {"group": "", "priority": "100", **given}).instances
+    return [[f"{one.kind.value} {one.name} {one.weight}" for one in each.tracks] for each in found]
+
+
+def test_what_keepalived_makes_of_weights_where_nothing_may_change_the_priority() -> None:
+    free = [
+        *("script none 0", "script five 5", "process usual 0", "file usual 1", "file four 4"),
+        *("interface eth1 7", "interface eth2 0"),
+    ]
+    both = [free, ["script none 9", "script five 0"]]
+    assert weights_of() == both
+    assert weights_of(group=GROUP_AB % " sync_group_tracking_weight\n") == both
+    kept = ["script none 0", "process usual 0", "file usual 0"]
+    member = [[*kept, "interface eth1 7", "interface eth2 0"], ["script five 0"]]
+    assert weights_of(group=GROUP_AB % "") == member
+    owner = [*kept, "interface eth2 0"]
+    assert weights_of(priority="255") == [owner, both[1]]
+    assert weights_of(priority="255", group=GROUP_AB % "") == [owner, member[1]]

@@ -12,6 +12,7 @@ from . import address, model
 from .director import Director
 from .merge import Fields, blocks
 from .problem import WARNING, BadValue, Problem
+from .reading import KEEPALIVED
 from .schema_lvs import CHECKS
 
 Server = t.Mapping[str, t.Any]
@@ -169,6 +170,8 @@ def _sorry(director: Director, server: Server, where: str) -> list[Problem]:
 
 
 def _port(director: Director, server: Server, real: Server, where: str, marks: bool) -> list[Problem]:
+    if server.get("fwmark") is not None and model.whole(real.get("port")):
+        return _port_of_mark(director, server, real, where)
     if marks or real.get("port") is None or server.get("ip") is None:
         return []
     port, wanted = model.whole(real["port"]), model.whole(server.get("port", 0))
@@ -179,6 +182,15 @@ def _port(director: Director, server: Server, real: Server, where: str, marks: b
         return []
     what = f"with {method} the real server gets the packet as it is, for port {wanted}; {port} is ignored"
     return [director.problem(f"{where}.port", what, f"write port {wanted}, or use lb_kind NAT")]
+
+
+def _port_of_mark(director: Director, server: Server, real: Server, where: str) -> list[Problem]:
+    method = model.method(real, "lvs_method", model.method(server, "lb_kind"))
+    if method == "NAT" or director.variables.get("director_engine") != KEEPALIVED:
+        return []
+    what = f"with {method} packets of a firewall mark keep their port, and keepalived clears {real['port']}"
+    advice = f"leave it out, and write connect_port {real['port']} in the checks"
+    return [director.problem(f"{where}.port", what, advice, WARNING)]
 
 
 def _family(director: Director, server: Server, real: Server, where: str) -> list[Problem]:

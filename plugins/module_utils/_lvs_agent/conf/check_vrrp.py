@@ -9,10 +9,10 @@ import decimal
 import typing as t
 
 from ..spelling import nearest
-from . import address, model, values
+from . import address, fixed_priority, model, values
 from .advert_room import ETHERNET_MTU, room
 from .director import Director
-from .merge import fields
+from .merge import blocks, fields
 from .problem import ERROR, WARNING, Problem
 
 Instance = t.Mapping[str, t.Any]
@@ -254,27 +254,30 @@ def _groups(director: Director) -> list[Problem]:
 
 
 def _weights(director: Director) -> list[Problem]:
-    """Weights that keepalived ignores: of a member of a sync group, and of the owner of an address."""
-    scripts = {str(one.get("name")): one for one in director.configuration["vrrp_script"]}
-    grouped: dict[str, str] = {}
-    for group in director.configuration["vrrp_sync_group"]:
-        members = [line[0] for line in model.lines(group.get("group"))]
-        if len(members) > 1 and not model.is_on(group.get("sync_group_tracking_weight")):
-            grouped.update(dict.fromkeys(members, str(group.get("name"))))
+    """Weights where nothing may change the priority."""
+    reasons = fixed_priority.reasons(director.configuration)
+    blocks_of = {"track_script": "vrrp_script", "track_file": "track_file", "track_bfd": "bfd_instance"}
+    own_weights = {
+        word: {str(one.get("name")): one.get("weight") for one in blocks(director.configuration.get(key))}
+        for word, key in blocks_of.items()
+    }
     found: list[Problem] = []
     for name, instance in director.instances().items():
-        owner = model.whole(instance.get("priority")) == 255
-        if not owner and name not in grouped:
+        if name not in reasons:
             continue
-        reason = "priority 255 never changes" if owner else f"it is a member of the sync group {grouped[name]}"
-        advice = "write weight 0" if owner else "track it in the group, or write sync_group_tracking_weight there"
-        for word in ("track_script", "track_interface"):
+        owner = fixed_priority.is_owner(instance)
+        for word in (*blocks_of, "track_interface"):
             for line in model.lines(instance.get(word)):
-                own = line[2] if line[1:2] == ["weight"] and len(line) > 2 else None
-                default = str(scripts.get(line[0], {}).get("weight", 0)).split() if word == "track_script" else []
-                if model.whole(own if own is not None else (default or ["0"])[0]):
-                    what = f"the weight of {line[0]} would be ignored: {reason}"
-                    found.append(director.problem(director.path(instance, word), what, advice))
+                own = line[2] if line[1:2] == ["weight"] and len(line) > 2 else own_weights.get(word, {}).get(line[0])
+                default = "1" if word == "track_file" else "0"
+                weight = model.whole((str(own).split() or [default])[0] if own is not None else default)
+                done = fixed_priority.treatment(word, weight or 0, said=own is not None, owner=owner)
+                if done:
+                    what = f"{line[0]} has a weight and {done}: {reasons[name]}"
+                    advice = "write weight 0" + (
+                        "" if owner else ", track it in the group, or write sync_group_tracking_weight there"
+                    )
+                    found.append(director.problem(director.path(instance, word), what, advice, WARNING))
     return found
 
 

@@ -21,7 +21,16 @@ import dataclasses
 import gc
 import typing as t
 
-from . import check_danger, check_file, check_idle, check_limits, check_lvs, check_references, check_vrrp
+from . import (
+    check_danger,
+    check_file,
+    check_idle,
+    check_limits,
+    check_lvs,
+    check_order,
+    check_references,
+    check_vrrp,
+)
 from .director import Director
 from .lexer import Source
 from .merge import Configuration
@@ -86,8 +95,8 @@ def read_text(
 def read_tree(tree: Tree, engine: str = AGENT) -> Parsed:
     """As :func:`read_file`, for what the parser made of it."""
     reading = Reading(tree.statements, tree.problems, engine)
-    files = list(tree.sources)
-    return Parsed(reading.configuration, reading.places, _sorted(reading.problems), files, tree.sources, engine)
+    found = reading.problems + (check_order.problems(tree.statements) if engine == KEEPALIVED else [])
+    return Parsed(reading.configuration, reading.places, _sorted(found), list(tree.sources), tree.sources, engine)
 
 
 def file_problems(parsed: Parsed) -> list[Problem]:

@@ -51,7 +51,7 @@ TRACK_PROCESS = Block(
             "weight",
             "far_weight",
             "Added to the priority (-254 to 254), optionally followed by reverse; 0: failure is a fault.",
-            default="1",
+            default="0",
         ),
         integer("quorum", 1, 65535, "Fewest processes.", default="1"),
         integer("quorum_max", 0, 65535, "Most processes.", default="65536"),

@@ -13,7 +13,7 @@ import decimal
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from ..conf import address, check_limits, model, values
+from ..conf import address, check_limits, fixed_priority, model, values
 from ..conf.merge import fields
 from ..conf.problem import BadValue, ConfigurationError, Problem
 from ..kernel import route_names
@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 _RT_PRIORITY = 50
 _AUTH_TYPES = {"PASS": AUTH_PASS, "AH": AUTH_AH}
-# what a weight is when nobody gives one: keepalived's default of the block that is named
-_DEFAULT_WEIGHT = {TrackKind.SCRIPT: 0, TrackKind.PROCESS: 1, TrackKind.FILE: 1, TrackKind.INTERFACE: 0}
+# what a weight is when nobody gives one, in keepalived 2.2.7 and 2.3.3; of processes their manual says 1
+_DEFAULT_WEIGHT = {TrackKind.SCRIPT: 0, TrackKind.PROCESS: 0, TrackKind.FILE: 1, TrackKind.INTERFACE: 0}
 _BLOCK_OF = {
     TrackKind.SCRIPT: "vrrp_script",
     TrackKind.PROCESS: "vrrp_track_process",
@@ -46,8 +46,9 @@ def plan(configuration: Words) -> Plan:
     names = _names(said)
     groups = [_group(one, configuration) for one in configuration["vrrp_sync_group"]]
     instances: list[InstancePlan] = []
+    fixed = fixed_priority.reasons(configuration)
     for one in configuration["vrrp_instance"]:
-        reading = _Instance(one, configuration, names, problems)
+        reading = _Instance(one, configuration, names, problems, fixed=str(one.get("name")) in fixed)
         try:
             instances.append(reading.plan())
         except BadValue as bad:
@@ -105,10 +106,16 @@ def _whole(block: Words, word: str, default: int) -> int:
 
 
 class _Instance:
-    """One ``vrrp_instance`` being read. ``where`` is its path; problems of a line are appended with the line's."""
+    """One ``vrrp_instance`` being read. ``where`` is its path; problems of a line are appended with the line's.
 
-    def __init__(self, given: Words, configuration: Words, names: route_names.Names, problems: list[Problem]) -> None:
+    ``fixed``: nothing that it tracks may change its priority.
+    """
+
+    def __init__(
+        self, given: Words, configuration: Words, names: route_names.Names, problems: list[Problem], *, fixed: bool
+    ) -> None:
         self._given = given
+        self._fixed = fixed
         self._configuration = configuration
         self._said: Words = configuration["global_defs"]
         self._names = names
@@ -140,7 +147,7 @@ class _Instance:
             excluded=excluded,
             routes=self._lines("virtual_routes", lambda line: from_conf_routes.route(line, self._names)),
             rules=self._lines("virtual_rules", lambda line: from_conf_routes.rule(line, self._names)),
-            tracks=_tracks(given, self._configuration),
+            tracks=_tracks(given, self._configuration, fixed=self._fixed),
             track_primary=not model.is_on(given.get("dont_track_primary")),
             promote_secondaries=model.is_on(given.get("promote_secondaries")),
             garp_extra_if=_ns(extra[-1]),
@@ -266,23 +273,27 @@ def _group(given: Words, configuration: Words) -> GroupPlan:
     )
 
 
-def _tracks(given: Words, configuration: Words) -> tuple[Track, ...]:
+def _tracks(given: Words, configuration: Words, *, fixed: bool = False) -> tuple[Track, ...]:
+    """``fixed``: the priority must not change."""
     found: list[Track] = []
+    owner = fixed_priority.is_owner(given)
     for kind in TrackKind:
-        defaults = _default_weights(configuration, kind)
-        for line in model.lines(given.get(f"track_{kind.value}")):
-            weight, reverse = _weight(line[2:]) or defaults.get(line[0], (_DEFAULT_WEIGHT[kind], False))
-            found.append(Track(kind, line[0], weight, reverse))
+        word = f"track_{kind.value}"
+        weights = _own_weights(configuration, kind)
+        for line in model.lines(given.get(word)):
+            said = _weight(line[2:]) or weights.get(line[0])
+            weight, reverse = said or (_DEFAULT_WEIGHT[kind], False)
+            done = fixed_priority.treatment(word, weight, said=said is not None, owner=owner) if fixed else ""
+            if done != fixed_priority.IGNORED:
+                found.append(Track(kind, line[0], 0 if done == fixed_priority.WITHOUT_WEIGHT else weight, reverse))
     return tuple(found)
 
 
-def _default_weights(configuration: Words, kind: TrackKind) -> dict[str, tuple[int, bool]]:
-    """Name of a tracked block -> its own weight."""
-    found: dict[str, tuple[int, bool]] = {}
-    for block in configuration[_BLOCK_OF[kind]] if kind in _BLOCK_OF else ():
-        own = _weight(str(block["weight"]).split()) if "weight" in block else None
-        found[str(block.get("name"))] = own or (_DEFAULT_WEIGHT[kind], False)
-    return found
+def _own_weights(configuration: Words, kind: TrackKind) -> dict[str, tuple[int, bool]]:
+    """Name of a tracked block -> the weight that is written there."""
+    blocks = configuration[_BLOCK_OF[kind]] if kind in _BLOCK_OF else ()
+    weights = {str(block.get("name")): _weight(str(block["weight"]).split()) for block in blocks if "weight" in block}
+    return {name: weight for name, weight in weights.items() if weight is not None}
 
 
 def _weight(words: list[str]) -> tuple[int, bool] | None:
