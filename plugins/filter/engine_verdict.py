@@ -13,13 +13,18 @@ from ansible_collections.linuxha.lvs.plugins.module_utils._lvs_agent import engi
 
 
 def engine_verdict(
-    host: str, directors: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], engine: str = "agent"
+    host: str,
+    directors: Sequence[str],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    engine: str = "agent",
+    real_servers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A director and all directors -> what the engine is going to say of its keepalived.conf."""
     if engine not in verdict.ENGINES:
         raise AnsibleFilterError(f"engine_verdict: engine {engine!r} is not one of {', '.join(verdict.ENGINES)}")
     rank = directors.index(host) if host in directors else 0
-    return verdict.engine_verdict(host, hostvars[host], rank, engine)._asdict()
+    named = {name: hostvars[name] for name in real_servers if name in hostvars}
+    return verdict.engine_verdict(host, hostvars[host], rank, engine, named)._asdict()
 
 
 class FilterModule:

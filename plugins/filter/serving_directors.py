@@ -16,8 +16,9 @@ def serving_directors(
     directors: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], real_servers: Sequence[str] = ()
 ) -> list[str]:
     """Directors -> those of them that are real servers by DR or TUN too."""
-    pair = [Director.of(host, hostvars[host], rank) for rank, host in enumerate(directors)]
-    return check_localnode.serving(pair, {host: hostvars[host] for host in real_servers if host in hostvars})
+    hosts = {host: hostvars[host] for host in real_servers if host in hostvars}
+    pair = [Director.of(host, hostvars[host], rank, hosts) for rank, host in enumerate(directors)]
+    return check_localnode.serving(pair, hosts)
 
 
 class FilterModule:

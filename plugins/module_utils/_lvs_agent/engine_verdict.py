@@ -26,13 +26,19 @@ class Verdict(NamedTuple):
     warnings: list[str]
 
 
-def engine_verdict(host: str, variables: Mapping[str, Any], rank: int = 0, engine: str = "agent") -> Verdict:
+def engine_verdict(
+    host: str,
+    variables: Mapping[str, Any],
+    rank: int = 0,
+    engine: str = "agent",
+    real_servers: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Verdict:
     """Judge the rendered text of ``host``, director number ``rank`` of its site, as ``engine`` judges the file.
 
     The engine is "agent" or "keepalived"; of keepalived, what this library knows of it. Included files are on the
     director, so they are not judged.
     """
-    director = Director.of(host, variables, rank)
+    director = Director.of(host, variables, rank, real_servers)
     try:
         text = render(director.configuration)
     except ConfigurationError as error:

@@ -18,7 +18,7 @@ from ansible.vars.manager import VariableManager
 from _lab.inventory import lab_hosts
 from _lab.plan import host_from_dict, make_plan
 from _lvs_agent import engine_verdict
-from _lvs_agent.conf import check, firewall, firewall_marks
+from _lvs_agent.conf import check, firewall, firewall_marks, real_server_hosts
 from _lvs_agent.conf.read import file_problems, read_text
 from _lvs_agent.conf.render import render_variables
 
@@ -48,8 +48,11 @@ class Site:
         return list(self.hostvars[host].get("director_real_server_hosts") or self.group("real_servers"))
 
     def text(self, host: str) -> str:
-        names = [name for name in self.hostvars[host] if name.startswith("director_")]
-        return render_variables({name: self.hostvars[host][name] for name in names}, host)
+        own = {name: self.hostvars[host][name] for name in self.hostvars[host] if name.startswith("director_")}
+        named = {name: self.hostvars[name] for name in self.real_servers_of(host)}
+        if "director_virtual_servers" in own:
+            own["director_virtual_servers"] = real_server_hosts.resolved(own["director_virtual_servers"], named)
+        return render_variables(own, host)
 
 
 @pytest.fixture
@@ -67,7 +70,8 @@ def test_nothing_is_wrong_with_it(site: Site) -> None:
 def test_lvs_agent_accepts_what_is_rendered(site: Site) -> None:
     for rank, host in enumerate(site.group("directors")):
         assert [str(one) for one in file_problems(read_text(site.text(host), host))] == []
-        assert engine_verdict.engine_verdict(host, site.hostvars[host], rank) == ([], [])
+        named = {name: site.hostvars[name] for name in site.real_servers_of(host)}
+        assert engine_verdict.engine_verdict(host, site.hostvars[host], rank, real_servers=named) == ([], [])
 
 
 def test_keepalived_accepts_what_is_rendered(site: Site, keepalived_says_each: Ask) -> None:

@@ -66,7 +66,10 @@ def test_a_host_that_no_inventory_can_have() -> None:
 
 
 def test_the_template_hands_on_every_variable() -> None:
-    one = r"^ *'(director_\w+)': (?:director_global_defaults \| combine\()?(director_\w+)\)?,$"
+    one = (
+        r"^ *'(director_\w+)':\s+(?:director_global_defaults \| combine\()?(director_\w+)\)?"
+        r"(?: \| linuxha.lvs.real_server_addresses\(hostvars, director_real_server_hosts\))?,$"
+    )
     found = re.findall(one, TEMPLATE.read_text(encoding="utf-8"), re.MULTILINE)
     assert all(key == value for key, value in found)
     assert [key for key, _value in found] == ["director_hosts", *schema.CONFIGURATION_VARIABLES]

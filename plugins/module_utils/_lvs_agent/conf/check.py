@@ -25,6 +25,7 @@ from . import (
     check_vrrp,
     firewall_marks,
     model,
+    real_server_hosts,
     role_types,
     variable_names,
 )
@@ -48,13 +49,16 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
     ``directors`` and ``real_servers`` map a host's inventory name to its variables; only ``director_*``,
     ``real_server_*`` and ``ansible_host`` are read.
     """
-    pair = [Director.of(name, variables, rank) for rank, (name, variables) in enumerate(directors.items())]
+    pair = [Director.of(name, own, rank, real_servers) for rank, (name, own) in enumerate(directors.items())]
     found: list[Problem] = []
     for director in pair:
         found += variable_names.mistyped(director.name, directors[director.name], "director", _VARIABLES)
         found += role_types.problems(director, directors[director.name])
         found += _settings(director)
-        found += variable_problems(director.variables, director.name)
+        named = real_server_hosts.problems(director, real_servers)
+        places = {one.where for one in named}
+        found += [one for one in variable_problems(director.variables, director.name) if one.where not in places]
+        found += named
         found += check_vrrp.problems(director)
         found += check_lvs.problems(director)
         found += check_references.problems(director)
@@ -65,8 +69,12 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += firewall_marks.problems(director)
     found += _without_instances(pair)
     found += check_pair.problems(pair)
-    found += check_real_servers.problems(pair, real_servers)
-    found += check_pools.problems(pair, real_servers)
+    of_pools = check_pools.problems(pair, real_servers)
+    # what differs from one service's mode is also no mode of any service, which is said without the service
+    said = {(one.where, one.hosts) for one in of_pools}
+    own = check_real_servers.problems(pair, real_servers)
+    found += [one for one in own if one.where != "real_server_mode" or (one.where, one.hosts) not in said]
+    found += of_pools
     found += check_localnode.problems(pair, real_servers)
     return merged(found)
 

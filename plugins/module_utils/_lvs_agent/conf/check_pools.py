@@ -4,8 +4,8 @@
 """Each virtual server against the variables of those of its real servers that are in the inventory.
 
 Health checks go to a real server's own address, so they find none of this: clients get no answer while all is green.
-A host of the inventory is the real server with its ``ansible_host``; where that is a name, or an address of another
-network, nothing is found here.
+A host of the inventory is the real server with its ``real_server_address`` or ``ansible_host``; where that is a name,
+nothing is found here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from . import address, firewall_marks, model
+from . import address, firewall_marks, model, real_server_hosts
 from .check_real_servers import GATEWAYS
 from .director import Director
 from .merge import items
@@ -39,7 +39,8 @@ def problems(directors: t.Sequence[Director], hosts: HostVariables) -> list[Prob
     by_address = {
         at: str(host)
         for host, variables in hosts.items()
-        if (at := address.try_parse(variables.get("ansible_host") or host)) is not None
+        for version in real_server_hosts.ADDRESS
+        if (at := real_server_hosts.own_address(str(host), variables, version)) is not None
     }
     found: list[Problem] = []
     uses: dict[str, list[_Use]] = {}
@@ -63,8 +64,13 @@ def problems(directors: t.Sequence[Director], hosts: HostVariables) -> list[Prob
         if uses and str(host) in by_address.values() and str(host) not in uses:
             what = "no virtual server sends to its address"
             advice = "list it as a real_server, or take the host out of the group"
-            found.append(Problem("ansible_host", what, advice, WARNING, (str(host),)))
+            found.append(Problem(_named_by(variables), what, advice, WARNING, (str(host),)))
     return found
+
+
+def _named_by(variables: t.Mapping[str, t.Any]) -> str:
+    """The variable that says where directors find a host."""
+    return next((name for name in real_server_hosts.ADDRESS.values() if variables.get(name)), "ansible_host")
 
 
 def _uses(director: Director) -> t.Iterator[tuple[_Use, address.Address]]:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import typing as t
 
 from ..spelling import nearest
-from . import address, model, values, variable_names
+from . import address, model, real_server_hosts, values, variable_names
 from .director import Director
 from .problem import BadValue, Problem
 from .schema_lvs import METHODS
 
 GATEWAYS = {4: "real_server_gateway", 6: "real_server_gateway6"}  # by IP version
-READ_VARIABLES = ("real_server_mode", "real_server_vips", *GATEWAYS.values())
+READ_VARIABLES = (
+    *("real_server_mode", "real_server_vips"),
+    *GATEWAYS.values(),
+    *real_server_hosts.ADDRESS.values(),
+)
 #: all of the role's; a unit test compares them with its defaults
 VARIABLES = (
     *READ_VARIABLES,
@@ -40,6 +44,17 @@ def problems(directors: t.Sequence[Director], hosts: t.Mapping[str, t.Mapping[st
         found += _mode(str(host), given["real_server_mode"], methods)
         found += _vips(str(host), given["real_server_vips"], vips)
         found += _gateways(str(host), given)
+        found += _addresses(str(host), given)
+    return found
+
+
+def _addresses(host: str, given: t.Mapping[str, t.Any]) -> list[Problem]:
+    found: list[Problem] = []
+    for version, name in real_server_hosts.ADDRESS.items():
+        said = given[name]
+        if said and model.family(said) != version:
+            what = f"{values.shown(said)} is not an IPv{version} address"
+            found.append(Problem(name, what, "write the one that directors send to", hosts=(host,)))
     return found
 
 

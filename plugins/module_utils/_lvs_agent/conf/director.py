@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import typing as t
 
-from . import address
+from . import address, real_server_hosts
 from .merge import Configuration, blocks, canonical, fields, items, merge
 from .places import Places
 from .problem import ERROR, Position, Problem
@@ -22,6 +22,7 @@ READ_VARIABLES = (
     *CONFIGURATION_VARIABLES,
     *("director_address", "director_engine", "director_firewall_marks", "ansible_host"),
 )
+_SERVERS = "director_virtual_servers"
 
 
 class Pool(t.NamedTuple):
@@ -45,14 +46,23 @@ class Director:
     places: Places | None = None
 
     @classmethod
-    def of(cls, name: str, variables: t.Mapping[str, t.Any], rank: int = 0) -> Director:
+    def of(
+        cls,
+        name: str,
+        variables: t.Mapping[str, t.Any],
+        rank: int = 0,
+        real_servers: real_server_hosts.HostVariables | None = None,
+    ) -> Director:
         """A director from its variables; only the ones this library reads are looked at.
 
-        ``rank`` is its number among the directors of its site, from 0.
+        ``rank`` is its number among the directors of its site, from 0. ``real_servers`` are the hosts that its virtual
+        servers may name.
         """
         # Ansible templates a host's variables when they are read: look at no other
         picked = {key: variables.get(key) for key in READ_VARIABLES}
         known = {key: value for key, value in picked.items() if value is not None and value != ""}
+        if _SERVERS in known:
+            known[_SERVERS] = real_server_hosts.resolved(known[_SERVERS], real_servers or {})
         return cls(str(name), known, merge(known, rank))
 
     @property

@@ -289,7 +289,13 @@ CHECKS: tuple[Word, ...] = (
 REAL_SERVER = Block(
     "real_server",
     (
-        words("ip", "servers", "Address, or a range such as C(192.0.2.1-10).", required=True, key=True),
+        words(
+            "ip",
+            "servers",
+            "Address, or a range such as C(192.0.2.1-10). A variable can name a host of the inventory instead.",
+            required=True,
+            key=True,
+        ),
         integer("port", 0, 65535, "Port.", key=True, default="the virtual server's port"),
         integer("weight", 0, 2147483647, "Share of the connections; 0 takes no new ones.", default="1"),
         words(
