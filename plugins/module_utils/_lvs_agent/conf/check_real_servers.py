@@ -27,6 +27,7 @@ VARIABLES = (
     "real_server_arp_interfaces",
     "real_server_host_route",
     "real_server_directors",
+    "real_server_drain",
     "real_server_drain_timeout",
     "real_server_packages",
     "real_server_prepared",
