@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: the linuxha.lvs developers
-"""A run that was interrupted, a director that leaves, and the end of the site: hosts are as they were before."""
+"""A run that was interrupted, a change of one real server, a director that leaves, the end of the site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from site_under_test import DIRECTORS, REAL_SERVERS, SETTLED_S, VIP, Site, failu
 
 SITE, UNINSTALL = PLAYBOOKS / "site.yml", PLAYBOOKS / "uninstall.yml"
 OURS = (
-    *("/etc/keepalived", "/etc/modules-load.d/linuxha-lvs.conf", "/var/lib/linuxha-lvs", "/var/lib/lvs-agent"),
+    *("/etc/keepalived/keepalived.conf", "/etc/modules-load.d/linuxha-lvs.conf"),
+    *("/var/lib/linuxha-lvs", "/var/lib/lvs-agent"),
     *("/etc/sysctl.d/90-linuxha-lvs-director.conf", "/etc/sysctl.d/90-linuxha-lvs-real-server.conf"),
     *("/usr/sbin/lvs-agent", "/usr/sbin/lvsctl", "/usr/lib/lvs-agent", "/etc/systemd/system/lvs-*"),
 )
@@ -42,6 +43,29 @@ def test_a_configuration_that_was_written_and_not_loaded_is_loaded(site: Site) -
     site.run("lvs02", "touch", "/etc/keepalived/keepalived.conf")
     assert play(INVENTORY, SITE) == {**dict.fromkeys([*DIRECTORS, *REAL_SERVERS], 0), "lvs02": 1}
     assert set(play(INVENTORY, SITE).values()) == {0}
+
+
+def test_a_real_server_that_changes_is_drained_for_it(site: Site) -> None:
+    """A setting has drifted on one of them; the other one is left alone, and no client notices."""
+    site.run("web01", "sysctl", "-q", "-w", "net.ipv4.conf.all.arp_announce=1")
+    # of each server, as ipvsadm has it: "-a -t VIP:PORT -r ADDRESS:PORT -g -w WEIGHT"
+    watch = "for i in $(seq 900); do ipvsadm -Sn | grep -e ' -r '; sleep 0.2; done"
+    site.run("lvs01", "sh", "-c", f"({watch}) >/run/weights 2>/dev/null & echo $! >/run/watch.pid")
+    with site.probe(60) as client:
+        changed = play(INVENTORY, SITE, "-e", "site_real_servers_serial=1")
+        attempts = client.result()
+    site.run("lvs01", "sh", "-c", "kill $(cat /run/watch.pid)")
+    lines = site.run("lvs01", "cat", "/run/weights").splitlines()
+    weights = {
+        host: [line.split()[-1] for line in lines if f" -r {address}:" in line] for host, address in REAL_SERVERS.items()
+    }
+    assert failures(attempts) == []
+    assert changed["web01"]
+    assert (changed["web02"], changed["lvs01"], changed["lvs02"]) == (0, 0, 0)
+    assert set(weights["web02"]) == {"1"}
+    assert "0" in weights["web01"]
+    assert weights["web01"][-1] == "1"
+    assert set(play(INVENTORY, SITE, "-e", "site_real_servers_serial=1").values()) == {0}
 
 
 def test_a_director_that_leaves_hands_over_and_can_come_back(site: Site) -> None:
