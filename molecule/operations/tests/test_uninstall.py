@@ -57,7 +57,7 @@ def test_a_real_server_that_changes_is_drained_for_it(site: Site) -> None:
     site.run("lvs01", "sh", "-c", "kill $(cat /run/watch.pid)")
     lines = site.run("lvs01", "cat", "/run/weights").splitlines()
     weights = {
-        host: [line.split()[-1] for line in lines if f" -r {address}:" in line] for host, address in REAL_SERVERS.items()
+        host: [line.split()[-1] for line in lines if f" -r {at}:" in line] for host, at in REAL_SERVERS.items()
     }
     assert failures(attempts) == []
     assert changed["web01"]
