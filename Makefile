@@ -75,7 +75,7 @@ $(LAB_VERBS:%=lab-%): lab-%: $(COLLECTION)
 
 ##@ Tests
 GATE := $(TEST) python scripts/gate.py
-.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit unit-host integration measured long bench core-2.18 sanity-core-2.18
+.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit unit-host integration measured long bench core-2.18 sanity-core-2.18 core-newest sanity-core-newest
 test: $(COLLECTION) ## all that CI runs; ends with a table of its parts, the slowest tests, pytest's closing lines
 	@$(GATE) test
 
@@ -134,6 +134,13 @@ core-2.18: $(COLLECTION) ## the unit tests that load Ansible, on the oldest ansi
 
 sanity-core-2.18: ## ansible-test sanity of that ansible-core
 	$(PHASE) $@ scripts/run core-2.18 scripts/sanity
+
+core-newest: $(COLLECTION) ## the same unit tests on the newest ansible-core, which needs Debian 13's Python
+	$(PHASE) $@ scripts/newest python -m pytest -n 2 -m "not host and not long" \
+	    tests/unit/filter tests/unit/modules tests/unit/agent tests/unit/test_roles.py $(ARGS)
+
+sanity-core-newest: ## ansible-test sanity of that ansible-core
+	$(PHASE) $@ scripts/newest scripts/sanity
 
 unit-host: $(COLLECTION) ## those of them that ask keepalived, tcpdump or systemd
 	@$(TEST) python -m pytest -n auto -m "host and not long" tests/unit $(ARGS)

@@ -65,7 +65,8 @@ SETS: dict[str, tuple[Part, ...]] = {
     "fast": (replace(UNIT, lane=BESIDE), *LINT),
     "test": TEST,
     "all": (
-        *TEST, Part("sanity-core-2.18", LAST), Part("long", LAST, pytest=True),
+        *TEST, Part("sanity-core-2.18", LAST), Part("core-newest", LAST, pytest=True), Part("sanity-core-newest", LAST),
+        Part("long", LAST, pytest=True),
         Part("molecule-operations", LAST), Part("molecule-engines", LAST),
     ),
 }  # fmt: skip

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One guest as a process: boot, crash, freeze, console. A process group is a whole machine."""
 
+# run_command is a module's, and this is a library: pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import os

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Builds the fast kernel from Debian sid's source, once for a machine: `make lab-kernel`."""
 
+# run_command is a module's, and this is a library: pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import fcntl

@@ -325,7 +325,7 @@ def _floor(director: Director, server: Server, where: str, weights: list[int]) -
     if not number or not weights:
         return []
     if said.endswith("%"):
-        number = -(-number * len(weights) // 100)
+        number = (number * len(weights) + 99) // 100  # rounded up
     elif number > len(weights):
         what = f"{number} is above the number of real servers, {len(weights)}"
         return [director.problem(f"{where}.depool_floor", what, f"write at most {len(weights)}, or 100%")]

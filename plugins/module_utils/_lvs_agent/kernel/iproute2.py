@@ -7,6 +7,8 @@ The modules decide from this, so that check mode on a fresh host tells the truth
 not pay for pyroute2; changes are made by rtnl.Rtnl.
 """
 
+# run_command is a module's, and this is a library: pylint: disable=ansible-bad-function
+
 from __future__ import annotations
 
 import errno
