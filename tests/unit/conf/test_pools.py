@@ -169,3 +169,15 @@ def test_a_mistyped_variable() -> None:
     assert found(service("192.0.2.21"), hosts=hosts) == [
         "real_server_vip_interfac (w1): the role has no such variable; did you mean real_server_vip_interface?"
     ]
+
+
+def test_a_service_on_another_host_s_own_address() -> None:
+    elsewhere = service("192.0.2.21", ip="192.0.2.22")
+    hosts = {"w1": dr("192.0.2.21", VIP), "w2": dr("192.0.2.22", VIP)}
+    said = [one for one in found(service("192.0.2.22"), elsewhere, hosts=hosts) if "own address" in one]
+    assert said == [
+        (
+            "director_virtual_servers[192.0.2.22:80].ip (lb1, lb2): 192.0.2.22 is the own address of w2, whose packets"
+            " never come here; write a VIP of the directors"
+        )
+    ]

@@ -196,6 +196,7 @@ def _own_addresses(
         address.try_parse(one.own_address): one.name for one in directors if one.name != director.name
     }
     owners: dict[t.Any, str] = {**own, **real_servers}
+    owners.pop(None, "")
     for instance in director.configuration["vrrp_instance"]:
         for at in model.all_vips(instance):
             if at in owners:
@@ -204,6 +205,11 @@ def _own_addresses(
                 found.append(director.problem(where, what, "choose an address that no host has"))
     vips = {at for one in director.configuration["vrrp_instance"] for at in model.all_vips(one)}
     for pool in director.pools:
+        vip = address.try_parse(pool.server.get("ip"))
+        # one director without VRRP may serve on an address of its own
+        if vip not in vips and owners.get(vip, director.name) != director.name:
+            what = f"{vip} is the own address of {owners[vip]}, whose packets never come here"
+            found.append(director.problem(f"{pool.where}.ip", what, "write a VIP of the directors"))
         for path, real in pool.real_servers:
             if address.try_parse(real.get("ip")) in vips:
                 what = f"the real server {real['ip']} is a VIP of the directors"
