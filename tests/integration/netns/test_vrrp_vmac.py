@@ -242,8 +242,13 @@ def _look_at_what_is_sent(pair: Pair, sent: Path) -> None:
         assert all(f"{nic} > " in packet for packet in seen(told))
     assert from_virtual_macs() == []
     assert [pair.lost(address(one)) for one in (P, SIX)] == [0, 0]
-    # it sends as a master, and no longer when it is none
-    for one in (P, SIX):
+    # it sends as a master, and no longer when it is none; with and without the last advert of one that gives way
+    quiet = "use_vmac\n higher_prio_send_advert false"
+    for one, word in ((P, "use_vmac"), (SIX, quiet)):
+        pair.files[1].write_text(configuration(100, P, SIX).replace("use_vmac", word))
+        second = pair.engines[1]
+        assert isinstance(second, Agent)
+        second.tell("configure", str(pair.files[1]))
         pair.move(one)
         assert seen(f" {one.mac} > ")
         pair.files[0].write_text(configuration(150, P, SIX))
