@@ -145,9 +145,8 @@ def test_adverts_have_as_many_vips_as_keepalived(wire: Site, tmp_path: Path, kin
         # and the other way round: it becomes master with the same adverts, and we are its backup
         assert ours.stop() == 0
         wait_until(lambda: len(shown(wire.b)) == count, "keepalived is master")
-        # on a loaded machine it adds and announces them for seconds before its second advert
-        since = time.time()
-        wait_until(lambda: len(wire.witness.of(51, since)) >= 2, "it sends adverts")
+        # on a loaded machine it adds and announces them for seconds, and its adverts are late meanwhile
+        wait_until(lambda: len(wire.witness.of(51, time.time() - 9)) >= 4, "one every 2 s", seconds=60)
         ours = Agent(wire.a, tmp_path / "2.conf")
         ours.wait_for("Transitioned", state="BACKUP", name="V")
         wait_until(lambda: ours.counters()["advert_rcvd"] >= 2, "we hear it")
