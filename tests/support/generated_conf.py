@@ -44,6 +44,7 @@ LINES_OF = {
     "group_entry": ["192.0.2.1 80", "192.0.2.1-10 80", "fwmark 5", "2001:db8::1 80"],
     "hex": ["ab12", "a b"],
     "hex_mask": ["abXX"],
+    "http_header": ["Accept: text/plain", '"X-Probe: yes;  no"'],
     "include_check": ["match", "+readable -match"],
     "init_file": ["5", "5 overwrite", "overwrite"],
     "linkbeat": ["eth0", "eth1 MII"],

@@ -88,7 +88,7 @@ def test_types_that_the_preflight_checks(role: Path) -> None:
     """The preflight names a wrong type in a sentence; Ansible prints the whole specification."""
     if role.name != "director":
         return
-    by_type = {"bool": role_types.BOOLEANS, "list": role_types.LISTS}
+    by_type = {"bool": role_types.BOOLEANS, "list": role_types.LISTS, "dict": role_types.MAPPINGS}
     made = argspec.variables()
     ours = {name: option["type"] for name, option in options_of(role).items() if name not in made}
     for kind, names in by_type.items():

@@ -14,7 +14,7 @@ from .conf.problem import ConfigurationError, Problem
 def problems(settled: Mapping[str, Any], *, local: bool = False) -> list[Problem]:
     """All that the daemon would refuse of a settled configuration (see conf/settle.py).
 
-    ``local``: this host is to run it, so the files of SSL_GET are looked at.
+    ``local``: this host is to run it, so the files of SSL_GET and of passwords are looked at.
     """
     # what keepalived's users do without
     from .vrrp import from_conf as vrrp_conf
@@ -36,7 +36,11 @@ def _balancing(settled: Mapping[str, Any], *, local: bool) -> list[Problem]:
 
     def make_checks() -> None:
         # in that order, as the daemon has them; of a sorry server there is nothing but an address to refuse
-        checks.extend(health_conf.plans(settled, commands, try_tls=None if local else lambda _plan: ""))
+        if local:
+            checks.extend(health_conf.plans(settled, commands))
+        else:
+            unseen = health_conf.plans(settled, commands, try_tls=lambda _plan: "", read_secret=lambda _path: "")
+            checks.extend(unseen)
         checks.extend(sorry.checks(settled, commands))
 
     return [*_refused(make_checks), *_refused(lambda: lvs_conf.plan(settled, checks))]

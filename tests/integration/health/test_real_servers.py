@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import os
@@ -40,6 +41,13 @@ http {{
         location /moved {{ return 301 /; }}
         location /chunked {{ ssi on; ssi_types *; alias {place}/www/chunked.html; }}
         location /gone {{ return 444; }}
+        location /secret {{
+            auth_basic "the directors";
+            auth_basic_user_file {place}/users;
+            alias {place}/www/index.html;
+        }}
+        location /header {{ if ($http_x_probe != "yes; no") {{ return 403; }} return 200; }}
+        location /method {{ return 200 $request_method; }}
     }}
 {servers}
 }}
@@ -139,6 +147,10 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     certificate(place, "client", "DNS:client", *signed)
     certificate(place, "selfsigned", "DNS:www.example", "-days", "30")
     expired(place, "expired", "DNS:www.example")
+    hashed = subprocess.run(
+        ["openssl", "passwd", "-apr1", "pass:Wörd"], check=True, capture_output=True, text=True, timeout=30
+    )
+    (place / "users").write_text(f"lvs:{hashed.stdout}")
     names = ("plain", *CERTIFICATES)
     ports = dict(zip(names, free_ports(len(names))))
     more = {"mutual": f"ssl_verify_client on; ssl_client_certificate {place}/ca.pem;"}
@@ -291,6 +303,37 @@ def test_the_end_of_a_connection(compliant: bool, web: Web, tmp_path: Path) -> N
     assert (ended.ok, ended.why) == (True, "")
     came = [line for line in output.splitlines() if line.startswith("<<<") and "close_notify" in line]
     assert bool(came) is compliant, output
+
+
+def authorized(user: str, password: str) -> UrlPlan:
+    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return UrlPlan("/secret", authorization=f"Basic {pair}")
+
+
+def test_a_page_for_those_who_log_in(web: Web) -> None:
+    """nginx judges: RFC 7617 with a colon and UTF-8 in the password."""
+    plain = here(web.ports["plain"])
+    good = checked(HttpCheck(plain, (authorized("lvs", "pass:Wörd"),)))
+    assert (good.ok, good.why) == (True, "")
+    for url in (authorized("lvs", "other"), authorized("nobody", "pass:Wörd"), UrlPlan("/secret")):
+        assert checked(HttpCheck(plain, (url,))).why == "status 401, expected 200-299"
+
+
+def test_a_page_that_wants_a_header(web: Web) -> None:
+    assert checked(web.get("/header", headers=("X-Probe: yes; no",))).ok
+    assert checked(web.get("/header")).why == "status 403, expected 200-299"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
+@pytest.mark.parametrize("protocol", ["1.0", "1.1"])
+def test_methods(web: Web, method: str, protocol: str) -> None:
+    begun = time.monotonic()
+    word = {} if method == "HEAD" else {"regex": f"^{method}$"}
+    ended = checked(web.get("/method", protocol=protocol, method=method, **word))
+    assert (ended.ok, ended.why) == (True, "")
+    # HEAD's answer has a Content-Length and no body: nobody waits for it
+    assert checked(web.get("/", protocol=protocol, method="HEAD")).ok
+    assert time.monotonic() - begun < 4
 
 
 # ---- SMTP_CHECK

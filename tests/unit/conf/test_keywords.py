@@ -80,7 +80,8 @@ def test_newer_and_own_words_say_so(man: str) -> None:
     assert {word.name for word in ALL if word.own} == {
         *("rise", "fall", "deadline", "check_via_vip", "slow_start", "depool_floor", "notify_timeout", "notify_retry"),
         *("tls_verify", "tls_ca_file", "keep_other_servers", "sorry_server_check", "resolve"),
-        "lvs_master_only",
+        *("lvs_master_only", "http_method", "http_header", "http_user", "http_password_file"),
+        *("smtp_tls", "smtp_tls_ca_file", "smtp_user", "smtp_password_file"),
     }
 
 

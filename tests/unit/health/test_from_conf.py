@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import base64
 import pickle
 import re
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from _lvs_agent.conf.read import file_problems, read_text
 from _lvs_agent.conf.script import Account, Component
 from _lvs_agent.conf.settle import settle
 from _lvs_agent.health import from_conf
+from _lvs_agent.health.http import request
 from _lvs_agent.health.plan import (
     CheckId,
     CheckPlan,
@@ -408,3 +411,51 @@ def test_checks_that_cannot_go_through_the_vip(check: str, virtual: str, what: s
     if virtual:
         text = text.replace("lb_kind NAT\n", "")
     assert what in problem(text)
+
+
+URL = "HTTP_GET {{\n url {{\n  path /\n{}\n }}\n}}"
+
+
+def test_a_page_with_method_headers_and_login(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("open:sesame\n", encoding="utf-8")
+    secret.chmod(0o600)
+    words = (
+        "  @lvs_agent http_method HEAD\n"
+        '  @lvs_agent http_header "X-Probe: yes;  no"\n  @lvs_agent http_header Accept: text/plain\n'
+        f"  @lvs_agent http_user aladdin\n  @lvs_agent http_password_file {secret}"
+    )
+    check = only(URL.format(words)).check
+    assert isinstance(check, HttpCheck)
+    (url,) = check.urls
+    assert (url.method, url.headers) == ("HEAD", ("X-Probe: yes;  no", "Accept: text/plain"))
+    # RFC 7617: the password may have a colon
+    assert url.authorization == f"Basic {base64.b64encode(b'aladdin:open:sesame').decode()}"
+    assert "sesame" not in repr(check)
+    assert url.authorization not in repr(check)
+    lines = request(check, url).decode().split("\r\n")
+    assert lines[0] == "HEAD / HTTP/1.0"
+    assert {"X-Probe: yes;  no", "Accept: text/plain", f"Authorization: {url.authorization}"} < set(lines)
+
+
+def test_a_page_as_keepalived_asks_for_it() -> None:
+    check = only(URL.format("")).check
+    assert isinstance(check, HttpCheck)
+    expected = "GET / HTTP/1.0\r\nUser-Agent: lvs-agent\r\nHost: 10.0.0.10:8080\r\n\r\n"
+    assert request(check, check.urls[0]).decode() == expected
+
+
+def test_a_post_has_a_length_and_a_user_agent_may_be_another() -> None:
+    words = "@lvs_agent http_method POST\n@lvs_agent http_header User-Agent: mine"
+    check = only(URL.format(words)).check
+    assert isinstance(check, HttpCheck)
+    lines = request(check, check.urls[0]).decode().split("\r\n")
+    assert lines == ["POST / HTTP/1.0", "Host: 10.0.0.10:8080", "Content-Length: 0", "User-Agent: mine", "", ""]
+
+
+def test_a_password_file_that_cannot_be_used_is_an_error() -> None:
+    words = "@lvs_agent http_user a\n@lvs_agent http_password_file /nowhere/password"
+    with pytest.raises(ConfigurationError) as refused:
+        only(URL.format(words))
+    (problem,) = refused.value.problems
+    assert problem.what == "http_password_file /nowhere/password: it cannot be read: No such file or directory"

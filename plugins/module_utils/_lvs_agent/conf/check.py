@@ -15,6 +15,7 @@ from . import (
     check_danger,
     check_idle,
     check_localnode,
+    check_login,
     check_lvs,
     check_pair,
     check_pools,
@@ -25,6 +26,7 @@ from . import (
     check_vrrp,
     firewall_marks,
     model,
+    password_files,
     real_server_hosts,
     role_types,
     variable_names,
@@ -37,7 +39,7 @@ from .validate import variable_problems
 ENGINES = ("keepalived", "agent")
 _VARIABLES = (
     *(*CONFIGURATION_VARIABLES, "director_address", "director_engine", "director_state"),
-    *(*role_types.BOOLEANS, *role_types.LISTS),
+    *(*role_types.BOOLEANS, *role_types.LISTS, *role_types.MAPPINGS),
 )
 
 HostVariables = t.Mapping[str, t.Mapping[str, t.Any]]
@@ -61,6 +63,8 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += named
         found += check_vrrp.problems(director)
         found += check_lvs.problems(director)
+        found += check_login.problems(director)
+        found += password_files.problems(director, directors[director.name])
         found += check_references.problems(director)
         found += check_danger.problems(director)
         found += check_idle.problems(director)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import typing as t
 
 from .merge import Configuration, fields, items
@@ -95,7 +96,7 @@ class Places:
         if not said:
             return made_by[-1], 0
         if found.kind == LINES:
-            return _nth(said, rest, what)
+            return _nth(said, rest, what) if not found.own else (said[min(_number(rest), len(said) - 1)], 1)
         return said[-1], min(1, len(said[-1].words) - 1)
 
     def _element(self, block: Block, value: t.Any, rest: str) -> tuple[t.Mapping[str, t.Any], str]:
@@ -151,16 +152,22 @@ def _key_word(block: Block, statement: Statement, word: Word) -> int:
 
 def _nth(said: list[Statement], rest: str, what: str) -> tuple[Statement, int]:
     """The line ``NUMBER]`` of a list, or the last one with a word of the message, or the list's keyword."""
-    number = rest.rstrip("]")
+    number = _number(rest)
     found = [child for one in said for child in one.children or ()]
-    if number.isdigit() and int(number) < len(found):
-        return found[int(number)], 0
+    if number < len(found):
+        return found[number], 0
     told = set(what.split())
     for child in reversed(found):
         for place, word in enumerate(child.words):
             if word in told or word.partition("/")[0] in told:
                 return child, place
     return said[-1], 0
+
+
+def _number(rest: str) -> int:
+    """That of ``NUMBER]``; a large one for anything else."""
+    number = rest.rstrip("]")
+    return int(number) if number.isdigit() else sys.maxsize
 
 
 def _line(said: list[Statement], rest: str, what: str) -> Position | None:

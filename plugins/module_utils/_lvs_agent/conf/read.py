@@ -26,6 +26,7 @@ from . import (
     check_file,
     check_idle,
     check_limits,
+    check_login,
     check_lvs,
     check_order,
     check_references,
@@ -92,6 +93,9 @@ def read_text(
         return read_tree(parse_text(text, name, ids, environment), engine)
 
 
+_CHECKS = (check_vrrp, check_lvs, check_login, check_references, check_file, check_danger, check_idle, check_limits)
+
+
 def read_tree(tree: Tree, engine: str = AGENT) -> Parsed:
     """As :func:`read_file`, for what the parser made of it."""
     reading = Reading(tree.statements, tree.problems, engine)
@@ -103,7 +107,7 @@ def file_problems(parsed: Parsed) -> list[Problem]:
     """The problems of reading and those of the configuration as a whole, with positions, in the order of the file."""
     director = Director("", {"director_engine": parsed.engine}, parsed.configuration)
     found: list[Problem] = []
-    for check in (check_vrrp, check_lvs, check_references, check_file, check_danger, check_idle, check_limits):
+    for check in _CHECKS:
         found += check.problems(director)
     return _sorted(_causes([*parsed.problems, *(parsed.places.with_position(problem) for problem in found)]))
 

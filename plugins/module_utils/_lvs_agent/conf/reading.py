@@ -293,7 +293,9 @@ class Reading:
             self._values[seen] = value
 
     def _list(self, word: Word, statement: Statement, trail: _Trail) -> list[str]:
-        """The lines between the braces of a list."""
+        """The lines between the braces of a list; of one of our own, without braces, what is behind its keyword."""
+        if word.own:
+            return self._own_line(word, statement, trail)
         if len(statement.words) > 1 and not trail.block:
             what = f"{' '.join(statement.words[1:])!r} stands before the list of {word.name}"
             self._problem(trail, statement, what, "write it between { and }", 1)
@@ -314,6 +316,17 @@ class Reading:
         if not found and word.required and not statement.children:
             self._problem(trail, statement, "the list is empty", "write at least one line")
         return found
+
+    def _own_line(self, word: Word, statement: Statement, trail: _Trail) -> list[str]:
+        line = Statement(statement.words[1:], statement.source, statement.number, column=statement.column)
+        if not line.words or statement.children is not None:
+            self._problem(trail, statement, f"{word.name} has no value", "write it behind the keyword, once a line")
+            return []
+        try:
+            return typed.lines(word, line)
+        except BadValue as bad:
+            self._problem(trail, statement, bad.what, bad.instead, (bad.word or 0) + 1)
+            return []
 
     # --- keywords
 

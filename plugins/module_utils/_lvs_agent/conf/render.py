@@ -133,6 +133,8 @@ def _word(word: Word, value: t.Any, where: str, problems: list[Problem]) -> list
 
 
 def _list(word: Word, value: t.Any) -> list[str]:
-    """A braced list; an empty one is not written."""
-    found = [INDENT + " ".join(values.line(word, item)) for item in items(value)]
-    return [word.name + " {", *found, "}"] if found else []
+    """A braced list; an empty one is not written. One of our own has its keyword on each line, and no brace."""
+    found = [" ".join(values.line(word, item)) for item in items(value)]
+    if word.own:
+        return [f"@{OWN} {word.name} {line}" for line in found]
+    return [word.name + " {", *(INDENT + line for line in found), "}"] if found else []

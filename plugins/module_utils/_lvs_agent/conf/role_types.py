@@ -24,6 +24,7 @@ BOOLEANS = (
     "director_prepared",
     "director_packages_absent",
 )
+MAPPINGS = ("director_password_files",)
 LISTS = ("director_hosts", "director_real_server_hosts", "director_packages", "director_firewall_marks")
 
 
@@ -39,4 +40,7 @@ def problems(director: Director, variables: t.Mapping[str, t.Any]) -> list[Probl
         if name in variables and not isinstance(variables[name], (list, tuple)):
             what = f"{variables[name]!r} is not a list"
             found.append(director.problem(name, what, f"write [{variables[name]}], or one element a line"))
+    for name in MAPPINGS:
+        if name in variables and not isinstance(variables[name], t.Mapping):
+            found.append(director.problem(name, "it is no mapping", "write PATH: PASSWORD, one a line"))
     return found

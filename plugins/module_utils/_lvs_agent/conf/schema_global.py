@@ -105,6 +105,26 @@ GLOBAL_DEFS = Block(
         ),
         text("smtp_helo_name", "Name in HELO.", default="the host name"),
         integer("smtp_connect_timeout", 1, 4294, "Seconds to wait for the mail server.", default="30", unit="s"),
+        choice(
+            "smtp_tls",
+            ("starttls", "implicit"),
+            "TLS towards the mail server, whose certificate must be valid: starttls with the command STARTTLS "
+            "(default port 587), implicit from the first byte (default port 465).",
+            own=True,
+            default="none",
+        ),
+        text(
+            "smtp_tls_ca_file",
+            "File of the certificate authorities for smtp_tls.",
+            own=True,
+            default="the system's",
+        ),
+        text("smtp_user", "User to log in to the mail server with; needs smtp_tls and smtp_password_file.", own=True),
+        text(
+            "smtp_password_file",
+            "File with the password of smtp_user on its first line, which others may not read.",
+            own=True,
+        ),
         switch("smtp_alert", "Default of every smtp_alert.", default="false"),
         switch("smtp_alert_vrrp", "Default of smtp_alert in the VRRP blocks.", default="smtp_alert"),
         switch("smtp_alert_checker", "Default of smtp_alert in the virtual servers.", default="smtp_alert"),

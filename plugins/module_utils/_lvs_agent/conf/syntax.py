@@ -16,6 +16,7 @@ from ..spelling import nearest
 from . import address, ip_numbers, numbers
 from .numbers import Range
 from .problem import BadValue
+from .syntax_http import header
 from .syntax_routes import route, rule
 
 Words = list[str]
@@ -424,6 +425,7 @@ READERS: t.Mapping[str, t.Callable[[Words], Words]] = {
     "floor": floor,
     "garp_extra_if": garp_extra_if,
     "group_entry": group_entry,
+    "http_header": header,
     "hex": hexadecimal,
     "hex_mask": hex_mask,
     "include_check": include_check,

@@ -65,6 +65,10 @@ class Trails:
     def _lists(self, word: Word, said: list[Statement], path: Path) -> None:
         number = 0
         for statement in said:
+            if word.own:
+                self.paths[id(statement)] = (*path, number)
+                number += 1
+                continue
             self.paths.setdefault(id(statement), path)
             for child in statement.children or ():
                 self.paths[id(child)] = (*path, number)

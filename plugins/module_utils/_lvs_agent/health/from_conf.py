@@ -9,6 +9,7 @@ An unset word of a check is its real server's, else its virtual server's, else k
 
 from __future__ import annotations
 
+import base64
 import decimal
 import os
 import zlib
@@ -17,6 +18,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, cast
 
+from .. import secret_file
 from ..conf import address, model, values
 from ..conf.merge import blocks, fields, items
 from ..conf.problem import BadValue, ConfigurationError, Problem
@@ -90,6 +92,7 @@ class _Server(NamedTuple):
     commands: Commands
     host_name: str
     shared: dict[Any, Any]  # equal parts of many checks, once in memory and in a pickle
+    secret: Callable[[str], str]  # reads a password file
 
     @property
     def where(self) -> str:
@@ -119,16 +122,17 @@ def plans(
     commands: Commands,
     host_name: str = "",
     try_tls: Callable[[TlsPlan], str] | None = None,
+    read_secret: Callable[[str], str] = secret_file.read,
 ) -> list[CheckPlan]:
     """The checks of a settled configuration (see conf/settle.py), in its order. Raises ConfigurationError.
 
     ``host_name`` is this host's, for HELO. ``try_tls`` says what is wrong with the files of SSL_GET on this host, ""
-    for nothing; None to look with :mod:`.tls`.
+    for nothing; None to look with :mod:`.tls`. ``read_secret`` reads a password file, as :func:`..secret_file.read`.
     """
     found: list[CheckPlan] = []
     problems: list[Problem] = []
     places: dict[CheckId, str] = {}  # of those that use files
-    for server in _servers(configuration, commands, host_name or os.uname().nodename):
+    for server in _servers(configuration, commands, host_name or os.uname().nodename, read_secret):
         for kind, number, check in _checks_of(server.real):
             try:
                 made = _plans(server, kind, number, check)
@@ -145,14 +149,18 @@ def plans(
     return found
 
 
-def _servers(configuration: Words, commands: Commands, host_name: str) -> Iterator[_Server]:
+def _servers(
+    configuration: Words, commands: Commands, host_name: str, secret: Callable[[str], str]
+) -> Iterator[_Server]:
     shared: dict[Any, Any] = {}
     for number, virtual in enumerate(configuration["virtual_server"]):
         service = service_key(virtual)
         place = f"virtual_server[{label(VIRTUAL_SERVER, virtual, number)}]"
         for position, real in enumerate(blocks(virtual.get("real_server"))):
             name = server_key(real)
-            yield _Server(real, virtual, configuration, service, name, place, position, commands, host_name, shared)
+            yield _Server(
+                *(real, virtual, configuration, service, name, place, position, commands, host_name, shared, secret)
+            )
 
 
 def _checks_of(real: Words) -> Iterator[tuple[str, int, Words]]:
@@ -374,7 +382,25 @@ def _url(server: _Server, check: Words, url: Words, tls: TlsPlan | None) -> UrlP
         min_offset=_whole(url.get("regex_min_offset"), 0),
         max_offset=model.whole(url.get("regex_max_offset")),
         server_name=name,
+        method=str(url.get("http_method", "GET")),
+        headers=tuple(" ".join(split(str(line))) for line in items(url.get("http_header"))),
+        authorization=_authorization(server, url),
     )
+
+
+def _authorization(server: _Server, url: Words) -> str:
+    """HTTP Basic authentication (RFC 7617), "" for none."""
+    if url.get("http_user") is None:
+        return ""
+    path = str(url.get("http_password_file", ""))
+    key = ("password", path)
+    if key not in server.shared:
+        try:
+            server.shared[key] = server.secret(path)
+        except secret_file.BadSecret as bad:
+            raise BadValue(f"http_password_file {path}: {bad.what}", bad.instead) from bad
+    pair = f"{url['http_user']}:{server.shared[key]}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def _name_of(host: str) -> str:

@@ -46,7 +46,7 @@ class HttpAttempt(Connecting):
     def connected(self, now_ns: int) -> None:
         """Connected: say what we want."""
         url = self._url
-        self._answer = Answer(bool(url.digest), bool(url.regex))
+        self._answer = Answer(bool(url.digest), bool(url.regex), body=url.method != "HEAD")
         self._got = 0
         self._again(now_ns)
         if self._check.tls is None:
@@ -243,10 +243,20 @@ def request(check: HttpCheck, url: UrlPlan) -> bytes:
     if not host:
         text = sockets.text(check.endpoint.address)
         host = f"[{text}]:{check.endpoint.port}" if check.endpoint.family == 6 else f"{text}:{check.endpoint.port}"
-    close = "Connection: close\r\n" if check.protocol != "1.0" else ""
+    close = ("Connection: close",) if check.protocol != "1.0" else ()
     version = "1.1" if check.protocol == "1.1" else "1.0"
-    lines = f"GET {url.path} HTTP/{version}\r\nUser-Agent: {_AGENT}\r\n{close}Host: {host}\r\n\r\n"
-    return lines.encode("utf-8", "surrogateescape")
+    agent = () if any(_is(line, "user-agent") for line in url.headers) else (f"User-Agent: {_AGENT}",)
+    own = [*agent, *close, f"Host: {host}"]
+    if url.method == "POST":
+        own.append("Content-Length: 0")
+    if url.authorization:
+        own.append(f"Authorization: {url.authorization}")
+    lines = [f"{url.method} {url.path} HTTP/{version}", *own, *url.headers, "", ""]
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape")
+
+
+def _is(header: str, name: str) -> bool:
+    return header.partition(":")[0].lower() == name
 
 
 def judged(url: UrlPlan, answer: Answer) -> str:

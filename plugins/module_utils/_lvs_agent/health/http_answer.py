@@ -42,15 +42,16 @@ class Answer:
     """``done`` when it is complete, or as much of it as anybody looks at.
 
     ``status`` is 0 until the headers are complete. ``body`` is the first MOST_KEPT bytes of the page when ``keep``,
-    ``length`` how many have come.
+    ``length`` how many have come. Without ``body`` it is the answer to HEAD.
     """
 
-    def __init__(self, digest: bool = False, keep: bool = False) -> None:
+    def __init__(self, digest: bool = False, keep: bool = False, body: bool = True) -> None:
         self.status = 0
         self.done = False
         self.length = 0
         self.body = bytearray()
         self._keep = keep
+        self._bodiless = not body
         self._digest: Any = md5() if digest else None
         self._raw: Any = None
         self._head = bytearray()
@@ -120,7 +121,7 @@ class Answer:
         """How the body ends, and the first of it."""
         rest = bytes(self._head)
         self._head.clear()
-        if self.status in _WITHOUT_BODY:
+        if self._bodiless or self.status in _WITHOUT_BODY:
             self.done = True
             return
         coding = headers.get(b"transfer-encoding", b"")

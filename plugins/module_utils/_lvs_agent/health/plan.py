@@ -86,7 +86,8 @@ class UrlPlan:
 
     ``statuses`` are inclusive ranges. ``digest`` is the 16 bytes of the body's MD5, b"" for any. ``regex`` is "" for
     any; ``regex_flags`` are those of :mod:`re`. A match starts at one of the bytes ``min_offset`` to ``max_offset``
-    (None: to the end). ``server_name`` is what is sent as TLS server name, "" for none.
+    (None: to the end). ``server_name`` is what is sent as TLS server name, "" for none. ``headers`` are sent too, each
+    as ``Name: value``, as is ``authorization`` in the header of that name, "" for none.
     """
 
     path: str
@@ -99,6 +100,9 @@ class UrlPlan:
     min_offset: int = 0
     max_offset: int | None = None
     server_name: str = ""
+    method: str = "GET"
+    headers: tuple[str, ...] = ()
+    authorization: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

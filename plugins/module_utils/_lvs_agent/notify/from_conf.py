@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from .. import secret_file
 from ..conf import model
 from ..conf.quoting import split
 from ..script_commands import Commands, RefusedCommand
@@ -15,6 +17,7 @@ from .fifo import FifoPlan
 from .mail import MailPlan
 
 Words = Mapping[str, Any]
+_PORTS = {"": 25, "starttls": 587, "implicit": 465}  # RFC 5321, 6409 and 8314
 # each with whose changes are written to it: VRRP's, LVS's
 _FIFOS = {"notify_fifo": (True, True), "vrrp_notify_fifo": (True, False), "lvs_notify_fifo": (False, True)}
 
@@ -26,16 +29,36 @@ def mail(configuration: Words, hostname: str) -> MailPlan | None:
     server = str(said.get("smtp_server", "")).split()
     if not receivers or not server:
         return None
+    tls = str(said.get("smtp_tls", ""))
     return MailPlan(
         server=server[0],
-        port=int(server[1]) if server[1:] else 25,
+        port=int(server[1]) if server[1:] else _PORTS[tls],
         sender=str(said.get("notification_email_from", f"keepalived@{hostname}")),
         receivers=receivers,
         helo=str(said.get("smtp_helo_name", hostname)),
         router_id=str(said.get("router_id", hostname)),
         timeout_s=model.whole(said.get("smtp_connect_timeout")) or 30,
         no_email_faults=model.is_on(said.get("no_email_faults")),
+        tls=tls,
+        tls_ca_file=str(said.get("smtp_tls_ca_file", "")),
+        user=str(said.get("smtp_user", "")),
+        password_file=str(said.get("smtp_password_file", "")),
     )
+
+
+def mail_problems(plan: MailPlan | None) -> list[str]:
+    """Why no mail could be sent from this host, in words: its files are read when there is something to send."""
+    if plan is None:
+        return []
+    problems: list[str] = []
+    if plan.password_file:
+        try:
+            secret_file.read(plan.password_file)
+        except secret_file.BadSecret as bad:
+            problems.append(f"mail cannot be sent: smtp_password_file {plan.password_file}: {bad}")
+    if plan.tls_ca_file and not os.access(plan.tls_ca_file, os.R_OK):
+        problems.append(f"mail cannot be sent: smtp_tls_ca_file {plan.tls_ca_file} cannot be read")
+    return problems
 
 
 def fifos(configuration: Words, commands: Commands) -> tuple[list[FifoPlan], list[str]]:

@@ -35,7 +35,8 @@ _START = "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_module(s
 class MailPlan:
     """Where mail goes. ``server`` is a name or an address; ``timeout_s`` is for each step of the conversation.
 
-    ``router_id`` is in the subject; without a server or receivers nothing is sent.
+    ``router_id`` is in the subject; without a server or receivers nothing is sent. ``tls`` is "starttls" (RFC 3207),
+    "implicit" (RFC 8314) or "", ``tls_ca_file`` "" for the system's authorities. ``user`` "" for no login.
     """
 
     server: str
@@ -46,6 +47,10 @@ class MailPlan:
     router_id: str
     timeout_s: int = 30
     no_email_faults: bool = False
+    tls: str = ""
+    tls_ca_file: str = ""
+    user: str = ""
+    password_file: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
 """A program of its own: sends the mails of an order on its standard input, and says how that went.
 
 The order is JSON: the fields of :class:`.mail.MailPlan`, and ``mails`` with ``subject`` and ``text``. Plain SMTP as in
-keepalived: a relay on this machine or in its network. Exit status 0 when every mail was taken for somebody; otherwise
+keepalived, for a relay on this machine or in its network; or TLS with a certificate that is checked, and a login, whose
+password is read here and is in no other process. Exit status 0 when every mail was taken for somebody; otherwise
 the first line of its output is ``unsent`` and the numbers of those that were not, from 0, and the last line says why.
 """
 
@@ -12,10 +13,13 @@ from __future__ import annotations
 
 import json
 import smtplib
+import ssl
 import sys
 from email.message import EmailMessage
 from email.utils import localtime, make_msgid
 from typing import Any
+
+from ..secret_file import BadSecret, read
 
 
 def main() -> int:
@@ -26,7 +30,7 @@ def main() -> int:
     unsent = dict.fromkeys(range(len(order["mails"])), "")
     why = ""
     try:
-        with smtplib.SMTP(order["server"], order["port"], order["helo"], timeout=order["timeout_s"]) as smtp:
+        with _connected(order) as smtp:
             for number, mail in enumerate(order["mails"]):
                 # one that the server does not want says nothing about those behind it
                 try:
@@ -35,7 +39,7 @@ def main() -> int:
                     unsent[number] = f"{mail['subject']!r}: {_told(error)}"
                 else:
                     del unsent[number]
-    except (OSError, smtplib.SMTPException, ValueError) as error:
+    except (OSError, smtplib.SMTPException, ValueError, BadSecret) as error:
         why = _told(error)
     if unsent:
         why = "; ".join(filter(None, (*unsent.values(), why)))
@@ -43,6 +47,25 @@ def main() -> int:
         return 1
     sys.stdout.write(f"sent by {server}" + "".join(f"; {who} was refused" for who in refused) + "\n")
     return 0
+
+
+def _connected(order: dict[str, Any]) -> smtplib.SMTP:
+    """A session in which mail can be sent. Raises what smtplib and ssl do, and BadSecret."""
+    where = (order["server"], order["port"], order["helo"])
+    tls = ssl.create_default_context(cafile=order["tls_ca_file"] or None) if order["tls"] else None
+    if order["tls"] == "implicit":
+        smtp: smtplib.SMTP = smtplib.SMTP_SSL(*where, timeout=order["timeout_s"], context=tls)
+    else:
+        smtp = smtplib.SMTP(*where, timeout=order["timeout_s"])
+    try:
+        if order["tls"] == "starttls":
+            smtp.starttls(context=tls)
+        if order["user"]:
+            smtp.login(order["user"], read(order["password_file"]))
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
 
 
 def _message(order: dict[str, Any], mail: dict[str, str]) -> EmailMessage:

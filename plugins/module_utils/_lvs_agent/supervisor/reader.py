@@ -142,6 +142,7 @@ def _settings(configuration: dict[str, Any]) -> tuple[Settings, list[str]]:
     fifos, problems = notify_conf.fifos(configuration, commands)
     problems += [f"vrrp_script {script.name} is down: {script.refused}" for script in tracks.scripts if script.refused]
     mail = notify_conf.mail(configuration, os.uname().nodename)
+    problems += notify_conf.mail_problems(mail)
     said = configuration["global_defs"]
     startup, shutdown = (_host_script(said, word, commands, problems) for word in ("startup_script", "shutdown_script"))
     umask = _umask(said.get("umask"))
