@@ -235,10 +235,6 @@ MISTAKES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda a: own(a).update(mcast_src_ip="2001:db8::2"),
         "director_host_vrrp_instances[VI_1].mcast_src_ip (a): it is IPv6, the instance's addresses are IPv4",
     ),
-    "long password": (
-        lambda a: instance(a).update(authentication={"auth_type": "PASS", "auth_pass": "123456789"}),
-        "authentication.auth_pass (a, b): it has 9 bytes, keepalived uses the first 8 only",
-    ),
     "kind of password": (
         lambda a: instance(a).update(authentication={"auth_type": "pass", "auth_pass": "1"}),
         "authentication.auth_type (a, b): 'pass' is not known; did you mean PASS?",
@@ -446,6 +442,10 @@ WARNINGS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda a: instance(a).update(mcast_src_ip="192.0.2.102"),
         "192.0.2.102 is a VIP of VI_2, and moves to another host",
     ),
+    "long password": (
+        lambda a: instance(a).update(authentication={"auth_type": "PASS", "auth_pass": "123456789"}),
+        "authentication.auth_pass (a, b): it has 9 bytes, and the first 8 are used; write 8 characters or fewer",
+    ),
     "own interface": (
         lambda a: instance(a).update(track_interface=["ens33"]),
         "the instance's own interface",
@@ -466,6 +466,38 @@ def test_a_danger_is_a_warning(change: Callable[[dict[str, Any]], Any], message:
     directors, reals = good()
     change(directors["a"])
     assert any(one.severity == "warning" and message in str(one) for one in site_problems(directors, reals))
+
+
+# one mistake is one sentence, without those that only follow from it
+ALONE: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "port above all": (lambda a: server(a).update(port=65536), "65536 is out of range"),
+    "port as a word": (lambda a: server(a).update(port="http"), "'http' is not a whole number"),
+    "small method": (lambda a: server(a).update(lb_kind="dr"), "'dr' is not a forwarding method; did you mean DR?"),
+}
+
+
+@pytest.mark.parametrize("change, message", ALONE.values(), ids=list(ALONE))
+def test_a_mistake_is_told_once(change: Callable[[dict[str, Any]], Any], message: str) -> None:
+    directors, reals = good()
+    change(directors["a"])
+    (found,) = [str(one) for one in site_problems(directors, reals) if one.severity == "error"]
+    assert message in found
+
+
+def test_a_priority_out_of_range_is_no_priority_that_is_shared() -> None:
+    directors, reals = good()
+    for one in directors.values():
+        one["director_host_vrrp_instances"] = {name: {"priority": 0} for name in ("VI_1", "VI_2")}
+    found = [str(one) for one in site_problems(directors, reals) if one.severity == "error"]
+    assert found
+    assert all("0 is out of range" in one for one in found)
+
+
+def test_passwords_that_differ_behind_their_eighth_byte_are_the_same() -> None:
+    directors, reals = good()
+    for number, one in enumerate(directors.values()):
+        instance(one).update(authentication={"auth_type": "PASS", "auth_pass": f"12345678{number}"})
+    assert [str(one) for one in site_problems(directors, reals) if one.severity == "error"] == []
 
 
 REAL_SERVER_MISTAKES: dict[str, tuple[dict[str, Any], str]] = {

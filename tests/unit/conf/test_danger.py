@@ -120,3 +120,23 @@ def test_a_prefix_length_of_an_ipv6_vip_is_a_danger_with_keepalived_only() -> No
 def test_what_is_no_danger(old: str, new: str) -> None:
     assert old in GOOD
     assert told(GOOD.replace(old, new, 1)) == []
+
+
+@pytest.mark.parametrize(
+    "vip, told_of",
+    [
+        ("192.0.2.0/24", "192.0.2.0 is the address of the network 192.0.2.0/24"),
+        ("192.0.2.255/24", "192.0.2.255 is the broadcast address of the network 192.0.2.0/24"),
+        ("192.0.2.131/30", "192.0.2.131 is the broadcast address of the network 192.0.2.128/30"),
+        ("192.0.2.0/31", ""),
+        ("192.0.2.255", ""),
+        ("192.0.2.255/32", ""),
+        ("192.0.2.255/23", ""),
+    ],
+)
+def test_a_vip_at_an_end_of_its_network(vip: str, told_of: str) -> None:
+    found = [one for one in told(GOOD.replace("192.0.2.100\n    }", f"192.0.2.100\n        {vip}\n    }}"))]
+    assert len(found) == (1 if told_of else 0)
+    if told_of:
+        what = f"{told_of}, and no host sends packets there; write an address between the two"
+        assert found == [f"keepalived.conf:8:9: warning: vrrp_instance[VI_1].virtual_ipaddress[1]: {what}"]

@@ -17,6 +17,7 @@ from . import (
     check_localnode,
     check_login,
     check_lvs,
+    check_machines,
     check_pair,
     check_pools,
     check_profile,
@@ -72,6 +73,8 @@ def site_problems(directors: HostVariables, real_servers: HostVariables) -> list
         found += check_raw.problems(director)
         found += firewall_marks.problems(director)
     found += _without_instances(pair)
+    found += check_machines.problems(directors)
+    found += check_machines.problems(real_servers)
     found += check_pair.problems(pair)
     of_pools = check_pools.problems(pair, real_servers)
     # what differs from one service's mode is also no mode of any service, which is said without the service

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 
 from . import address, model
@@ -16,6 +17,7 @@ from .schema_lvs import CHECKS, REAL_SERVER
 from .validate import label
 
 _MOST_SHOWN = 3
+_LONGEST_WITH_BROADCAST = 30  # prefix length; RFC 3021 for 31
 
 
 def problems(director: Director) -> list[Problem]:
@@ -24,6 +26,7 @@ def problems(director: Director) -> list[Problem]:
     for instance in director.configuration["vrrp_instance"]:
         found += _owner(director, instance)
         found += _prefixes(director, instance)
+        found += _ends(director, instance)
     for where, server in director.servers():
         found += _delay(director, server, where)
         found += _persistence(director, server, where)
@@ -36,6 +39,29 @@ def _owner(director: Director, instance: t.Mapping[str, t.Any]) -> list[Problem]
         return []
     what = "it has no priority, so keepalived takes 255, which no failed check ever lowers"
     return [director.problem(director.path(instance, "state"), what, "write a priority from 1 to 254", WARNING)]
+
+
+def _ends(director: Director, instance: t.Mapping[str, t.Any]) -> list[Problem]:
+    """A VIP that every host of its network takes for the network's own address or for its broadcast."""
+    found: list[Problem] = []
+    for word in ("virtual_ipaddress", "virtual_ipaddress_excluded"):
+        for number, line in enumerate(model.lines(instance.get(word))):
+            at = _parsed(line[0])
+            if at is None or at.version != 4 or at.network.prefixlen > _LONGEST_WITH_BROADCAST:
+                continue
+            ends = {at.network.network_address: "address", at.network.broadcast_address: "broadcast address"}
+            if at.ip in ends:
+                what = f"{at.ip} is the {ends[at.ip]} of the network {at.network}, and no host sends packets there"
+                where = f"{director.path(instance, word)}[{number}]"
+                found.append(director.problem(where, what, "write an address between the two", WARNING))
+    return found
+
+
+def _parsed(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
+    try:
+        return ipaddress.ip_interface(text)
+    except ValueError:
+        return None
 
 
 def _prefixes(director: Director, instance: t.Mapping[str, t.Any]) -> list[Problem]:

@@ -20,6 +20,7 @@ _Reals = t.Sequence[tuple[str, Server]]  # with their paths
 _Span = tuple[address.Address, int]
 _MOST_COMPARED = 100  # VIPs among which the nearest to a mistyped one is looked for
 _CONNECTING = tuple(word.name for word in CHECKS if word.block is not None and word.block.find("connect_ip"))
+_HIGHEST_PORT = 65535
 _SCHEDULER_FLAGS = {"sh-port": "sh", "sh-fallback": "sh", "mh-port": "mh", "mh-fallback": "mh"}
 
 
@@ -93,7 +94,7 @@ def _identity(
         what = f"there is no virtual_server_group {group}"
         found.append(director.problem(f"{where}.group", what, nearest(str(group), groups)))
     needs_port = server.get("ip") is not None and not model.is_persistent(server)
-    if needs_port and not model.whole(server.get("port", 0)):
+    if needs_port and model.whole(server.get("port", 0)) == 0:
         what = "a virtual server without port takes all ports, which needs persistence"
         found.append(director.problem(f"{where}.port", what, "write a port, or persistence_timeout"))
     return found
@@ -175,7 +176,7 @@ def _port(director: Director, server: Server, real: Server, where: str, marks: b
     if marks or real.get("port") is None or server.get("ip") is None:
         return []
     port, wanted = model.whole(real["port"]), model.whole(server.get("port", 0))
-    if port is None or wanted is None or port == wanted:
+    if port is None or wanted is None or port == wanted or not 0 <= wanted <= _HIGHEST_PORT:
         return []
     method = model.method(real, "lvs_method", model.method(server, "lb_kind"))
     if method == "NAT":

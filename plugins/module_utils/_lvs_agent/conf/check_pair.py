@@ -91,7 +91,9 @@ def _priorities(holders: t.Sequence[Holder]) -> list[Problem]:
     found: list[Problem] = []
     by_value: dict[int, list[Holder]] = {}
     for director, instance in holders:
-        by_value.setdefault(model.priority(instance), []).append((director, instance))
+        # what is out of range is told by itself
+        if 1 <= model.priority(instance) <= model.OWNER:
+            by_value.setdefault(model.priority(instance), []).append((director, instance))
     for value, equal in by_value.items():
         if len(equal) < 2:
             continue
@@ -185,9 +187,10 @@ def _addresses(holders: t.Sequence[Holder], word: str) -> list[Problem]:
     return [_problem(holders, at, word, _Finding("; ".join(listed), advice, lines=lines))]
 
 
-def _secrets(holders: t.Sequence[Holder]) -> set[str]:
+def _secrets(holders: t.Sequence[Holder]) -> set[bytes]:
     given = [instance.get("authentication") for _director, instance in holders]
-    return {str(one.get("auth_pass")) for one in given if isinstance(one, t.Mapping)}
+    # the bytes that are sent
+    return {str(one.get("auth_pass")).encode()[:8] for one in given if isinstance(one, t.Mapping)}
 
 
 def _peers(holders: t.Sequence[Holder]) -> list[Problem]:

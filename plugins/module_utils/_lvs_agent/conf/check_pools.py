@@ -18,6 +18,7 @@ from .check_real_servers import GATEWAYS
 from .director import Director
 from .merge import items
 from .problem import WARNING, BadValue, Problem
+from .schema_lvs import METHODS
 
 DEFAULT_MODE = "DR"
 HostVariables = t.Mapping[str, t.Mapping[str, t.Any]]
@@ -126,7 +127,7 @@ def _marked(director: Director) -> dict[int, set[address.Address]]:
 
 def _mode(host: str, variables: t.Mapping[str, t.Any], use: _Use) -> list[Problem]:
     mode = str(variables.get("real_server_mode") or DEFAULT_MODE)
-    if mode == use.method:
+    if mode == use.method or use.method not in METHODS:
         return []
     what = f"it is {mode}, and {use.where} sends to it by {use.method}"
     return [Problem("real_server_mode", what, f"write {use.method}, or change the service", hosts=(host,))]

@@ -56,8 +56,8 @@ def _authentication(director: Director, instance: Instance) -> list[Problem]:
     found: list[Problem] = []
     length = len(str(given.get("auth_pass", "")).encode())
     if length > 8:
-        what = f"it has {length} bytes, keepalived uses the first 8 only"
-        found.append(director.problem(f"{where}.auth_pass", what, "write 8 characters or fewer"))
+        what = f"it has {length} bytes, and the first 8 are used"
+        found.append(director.problem(f"{where}.auth_pass", what, "write 8 characters or fewer", WARNING))
     if model.version(instance, global_defs) == 3 or any(at.version == 6 for at in model.vips(instance)):
         advice = "remove it, or use version 2 with IPv4"
         found.append(director.problem(where, "VRRPv3 (and IPv6 with it) has no authentication", advice))

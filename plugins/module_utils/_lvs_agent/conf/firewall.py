@@ -84,8 +84,7 @@ def _found_on(peer: Director, interfaces: t.Mapping[str, t.Sequence[str]]) -> se
     vips = {at for one in instances for at in model.all_vips(one)}
 
     def here(interface: t.Any, version: int) -> set[address.Address]:
-        known = (address.try_parse(str(one).partition("/")[0]) for one in interfaces.get(str(interface), ()))
-        return {at for at in known if at is not None and at.version == version and not at.is_link_local} - vips
+        return {at for at in _on(interfaces, interface, version) if not at.is_link_local} - vips
 
     found: set[address.Address] = set()
     for instance in instances:
@@ -94,6 +93,22 @@ def _found_on(peer: Director, interfaces: t.Mapping[str, t.Sequence[str]]) -> se
     for interface, _instance in model.sync_daemon_interfaces(peer.configuration):
         found |= here(interface, 4) or here(interface, 6)
     return found
+
+
+def _on(interfaces: t.Mapping[str, t.Sequence[str]], interface: t.Any, version: int) -> set[address.Address]:
+    known = (address.try_parse(str(one).partition("/")[0]) for one in interfaces.get(str(interface), ()))
+    return {at for at in known if at is not None and at.version == version}
+
+
+def sources_of(
+    director: Director, instance: t.Mapping[str, t.Any], interfaces: t.Mapping[str, t.Sequence[str]] | None
+) -> set[address.Address]:
+    """The addresses an instance's adverts may come from; none where the site says none and nobody has looked."""
+    said = address.try_parse(said_source(director, instance))
+    if said is not None:
+        return {said}
+    held = {at for one in director.configuration["vrrp_instance"] for at in model.all_vips(one)}
+    return _on(interfaces or {}, instance.get("interface"), 4 if _sends_ipv4(instance) else 6) - held
 
 
 def _sends_ipv4(instance: t.Mapping[str, t.Any]) -> bool:
