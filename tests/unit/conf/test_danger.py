@@ -135,7 +135,7 @@ def test_what_is_no_danger(old: str, new: str) -> None:
     ],
 )
 def test_a_vip_at_an_end_of_its_network(vip: str, told_of: str) -> None:
-    found = [one for one in told(GOOD.replace("192.0.2.100\n    }", f"192.0.2.100\n        {vip}\n    }}"))]
+    found = told(GOOD.replace("192.0.2.100\n    }", f"192.0.2.100\n        {vip}\n    }}"))
     assert len(found) == (1 if told_of else 0)
     if told_of:
         what = f"{told_of}, and no host sends packets there; write an address between the two"

@@ -60,13 +60,13 @@ def _addresses(host: str, given: t.Mapping[str, t.Any]) -> list[Problem]:
 
 
 def _methods(directors: t.Sequence[Director]) -> set[str]:
-    """Every forwarding method some virtual server uses."""
+    """Every forwarding method some virtual server uses; what is none is told by itself."""
     found: set[str] = set()
     for director in directors:
         for server in director.configuration["virtual_server"]:
             default = model.method(server, "lb_kind")
             found |= {model.method(real, "lvs_method", default) for real in model.real_servers(server)}
-    return found
+    return found.intersection(METHODS)
 
 
 def _mode(host: str, mode: t.Any, methods: set[str]) -> list[Problem]:
