@@ -15,6 +15,7 @@ OURS = (
     *("/var/lib/linuxha-lvs", "/var/lib/lvs-agent"),
     *("/etc/sysctl.d/90-linuxha-lvs-director.conf", "/etc/sysctl.d/90-linuxha-lvs-real-server.conf"),
     *("/usr/sbin/lvs-agent", "/usr/sbin/lvsctl", "/usr/lib/lvs-agent", "/etc/systemd/system/lvs-*"),
+    "/usr/sbin/lvs-check",
 )
 
 
