@@ -151,7 +151,7 @@ def test_keepalived_passes_over_them(tmp_path: Path) -> None:
     "files, expected",
     [
         ({"/etc/keepalived/smtp": "s3cret"}, []),
-        ("s3cret", ["director_password_files (a): it is no mapping; write PATH: PASSWORD, one a line"]),
+        ("s3cret", ["director_password_files (a): it is no mapping; write PATH: TEXT, one a line"]),
         ({"smtp": "s3cret"}, ["[smtp] (a): it is no absolute path of a file; write /etc/keepalived/NAME"]),
         ({"/etc/keepalived/smtp": 5}, ["/smtp] (a): the password is no text; write it in quotes"]),
         ({"/etc/keepalived/smtp": ""}, ["the password is not one line of 1 to 1024 bytes; write it on one line"]),

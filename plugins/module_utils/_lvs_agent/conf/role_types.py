@@ -24,7 +24,7 @@ BOOLEANS = (
     "director_prepared",
     "director_packages_absent",
 )
-MAPPINGS = ("director_password_files",)
+MAPPINGS = ("director_password_files", "director_script_files")
 LISTS = ("director_hosts", "director_real_server_hosts", "director_packages", "director_firewall_marks")
 
 
@@ -42,5 +42,5 @@ def problems(director: Director, variables: t.Mapping[str, t.Any]) -> list[Probl
             found.append(director.problem(name, what, f"write [{variables[name]}], or one element a line"))
     for name in MAPPINGS:
         if name in variables and not isinstance(variables[name], t.Mapping):
-            found.append(director.problem(name, "it is no mapping", "write PATH: PASSWORD, one a line"))
+            found.append(director.problem(name, "it is no mapping", "write PATH: TEXT, one a line"))
     return found
