@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import testinfra
+from proofs import Proofs
 
 from _lab import lab, ssh, wire
 from _lab.paths import lab_dir
@@ -40,3 +41,11 @@ def capture(plan: Plan) -> Iterator[wire.Capture]:
 @pytest.fixture(params=DIRECTORS)
 def director(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def proofs() -> Iterator[Proofs]:
+    """The file's table, printed when its tests are over."""
+    made = Proofs()
+    yield made
+    print(f"\n{made.table()}")
