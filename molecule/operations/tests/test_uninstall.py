@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from _lab import wire
 from as_a_user import INVENTORY, PLAYBOOKS, play
 from site_under_test import DIRECTORS, REAL_SERVERS, SETTLED_S, VIP, Site, failures, wait_until
 
@@ -69,13 +70,13 @@ def test_a_real_server_that_changes_is_drained_for_it(site: Site) -> None:
     assert set(play(INVENTORY, SITE, "-e", "site_real_servers_serial=1").values()) == {0}
 
 
-def test_a_director_that_leaves_hands_over_and_can_come_back(site: Site) -> None:
-    with site.probe(120) as client:
+def test_a_director_that_leaves_hands_over_and_can_come_back(site: Site, capture: wire.Capture) -> None:
+    with site.probe(300) as client:
         changed = play(INVENTORY, UNINSTALL, "--limit", "lvs01")
         wait_until(lambda: site.holders(["lvs02"]) == ["lvs02"], SETTLED_S, "lvs02 is master")
-        attempts = client.result()
+        attempts = client.finish()
     assert list(changed) == ["lvs01"]
-    assert failures(attempts) == []
+    assert failures(attempts, moved_s=site.announced(capture, "lvs02", attempts[0].start_s)) == []
     assert traces(site, "lvs01") == ""
     assert play(INVENTORY, SITE)["web01"] == 0
     wait_until(lambda: site.holders() == ["lvs01"], SETTLED_S, "lvs01 is master again")
