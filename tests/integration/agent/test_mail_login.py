@@ -63,6 +63,8 @@ def serve(certificate: Path) -> Iterator[Callable[[str], Server]]:
     for one in started:
         one.process.kill()
         one.process.wait(20)
+        if one.process.stdout is not None:
+            one.process.stdout.close()
 
 
 @pytest.fixture
