@@ -67,7 +67,8 @@ SETS: dict[str, tuple[Part, ...]] = {
     "all": (
         *TEST, Part("sanity-core-2.18", LAST), Part("core-newest", LAST, pytest=True), Part("sanity-core-newest", LAST),
         Part("long", LAST, pytest=True),
-        Part("molecule-operations", LAST), Part("molecule-engines", LAST),
+        Part("molecule-operations", LAST), Part("molecule-engines", LAST), Part("molecule-single_nic", LAST),
+        Part("molecule-proxies", LAST), Part("molecule-nginx", LAST), Part("molecule-databases", LAST),
     ),
 }  # fmt: skip
 
