@@ -71,6 +71,7 @@ def mutated(chance: random.Random) -> bytes:
     return bytes(text)
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("seed", range(8))
 def test_changed_samples(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(seed)

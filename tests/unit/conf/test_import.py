@@ -102,6 +102,7 @@ def samples() -> list[Path]:
     return [path for path in SAMPLES if import_tree("a", parse_file(str(path), ["a"]), ["a"]).is_good]
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("path", samples(), ids=lambda path: str(path.name))
 def test_a_sample_means_the_same_afterwards(path: Path) -> None:
     found = import_tree("a", parse_file(str(path), ["a"]), ["a"])
@@ -109,6 +110,7 @@ def test_a_sample_means_the_same_afterwards(path: Path) -> None:
     assert settle(merge(variables_of(split([found]))["a"])) == settle(before)
 
 
+@pytest.mark.host
 def test_most_samples_are_good() -> None:
     assert len(samples()) >= 20
 

@@ -56,6 +56,7 @@ def man() -> str:
 ALL = [word for variable in schema.VARIABLES for word in words_of(variable.word) if word.kind != "raw"]
 
 
+@pytest.mark.host
 def test_every_keyword_of_the_manual_page_is_in_the_schema(man: str) -> None:
     bold = {match.split("|")[0] for match in re.findall(r"\\fB([A-Za-z][\w|-]*)(?=[ \\\n])", man)}
     bold |= {part for match in re.findall(r"\\fB([A-Z_]+\|[A-Z_]+)", man) for part in match.split("|")}
@@ -64,6 +65,7 @@ def test_every_keyword_of_the_manual_page_is_in_the_schema(man: str) -> None:
     assert {word for word in bold - known if not Includer.is_include(word)} == listed(NO_KEYWORDS) - {"keepalived"}
 
 
+@pytest.mark.host
 def test_every_keyword_of_the_schema_is_in_the_manual_page(man: str) -> None:
     # not all are bold, but each begins a line that is no comment
     plain = set(re.findall(r"^[ \t]*([A-Za-z][\w-]*)", re.sub(r"\\f[BRIP]", " ", man), re.MULTILINE))
@@ -72,6 +74,7 @@ def test_every_keyword_of_the_schema_is_in_the_manual_page(man: str) -> None:
     assert ours - plain == listed(NOT_IN_MAN)
 
 
+@pytest.mark.host
 def test_newer_and_own_words_say_so(man: str) -> None:
     plain = set(re.findall(r"[A-Za-z][\w-]*", re.sub(r"\\f[BRIP]", " ", man)))
     newer = {word.name for word in ALL if word.since}

@@ -313,6 +313,7 @@ def test_the_verdict_is_keepaliveds(verdicts: dict[str, Verdict]) -> None:
     assert not unused, sorted(unused)
 
 
+@pytest.mark.host
 def test_there_is_much_to_judge() -> None:
     assert len(samples()) > 20
     assert len(examples()) > 8

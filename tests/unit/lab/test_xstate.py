@@ -122,6 +122,7 @@ def test_nothing_where_it_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None
     assert xstate.environment() == {}
 
 
+@pytest.mark.host
 def test_the_kernel_takes_what_a_guest_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     amx = xstate.needed()
     monkeypatch.setattr(xstate, "needed", lambda: True)
@@ -135,11 +136,13 @@ def test_the_kernel_takes_what_a_guest_gives_it(tmp_path: Path, monkeypatch: pyt
     assert list((tmp_path / "linuxha-lvs").iterdir()) == [library]
 
 
+@pytest.mark.host
 @pytest.mark.skipif(xstate.needed(), reason="without the library nothing is written on a processor with AMX")
 def test_the_values_written_are_right_without_the_library(tmp_path: Path) -> None:
     assert subprocess.run([compiled(tmp_path, "traced", TRACED)], check=False).returncode == 0
 
 
+@pytest.mark.host
 def test_only_what_is_there_already_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xstate, "needed", lambda: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -85,7 +85,7 @@ def test_nobody_needs_a_file() -> None:
     alone.sent(MANY[3], 1)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+@pytest.mark.host
 def test_a_full_file_system_is_no_sigbus(tmp_path: Path) -> None:
     """A page that is mapped and not allocated kills the process that writes to it."""
     pid = os.fork()
