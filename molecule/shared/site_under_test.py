@@ -87,12 +87,13 @@ class Site:
         return {line[line.index("-r") + 1].rpartition(":")[0] for line in words if line[line.index("-w") + 1] != "0"}
 
 
-def failures(attempts: Sequence[probe.Attempt], *, moved_s: float | None = None) -> list[str]:
+def failures(attempts: Sequence[probe.Attempt], *, moved_s: float | Sequence[float] = ()) -> list[str]:
     """The attempts without an answer, each with its moment, its error and how long it took.
 
-    Those that are cut off by the VIP's move, announced at `moved_s` (Unix time), are none of them.
+    Those that are cut off by a move of the VIP, announced at `moved_s` (Unix time), are none of them.
     """
-    cut_off = _cut_off(attempts, moved_s) if moved_s else []
+    moves = [moved_s] if isinstance(moved_s, float) else moved_s
+    cut_off = [attempt for each_s in moves for attempt in _cut_off(attempts, each_s)]
     return [
         f"at {attempt.start_s - attempts[0].start_s:.3f} s: {attempt.error} after {attempt.took_s * 1000:.0f} ms"
         for attempt in attempts
