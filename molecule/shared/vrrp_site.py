@@ -34,6 +34,12 @@ def master_down_s(priority: int) -> float:
     return 3 * ADVERT_INT_S + skew_s(priority)
 
 
+def unserved_s(attempts: Sequence[probe.Attempt]) -> float:
+    """Seconds from the first attempt that failed to the first one behind which all were answered; 0 for none."""
+    outages = probe.outages(attempts)
+    return outages[-1].end_s - outages[0].start_s if outages else 0.0
+
+
 class VrrpSite(NamedTuple):
     """``inventory``: its directory's name; ``directors`` the one with the higher priority first."""
 
