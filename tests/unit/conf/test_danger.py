@@ -140,3 +140,18 @@ def test_a_vip_at_an_end_of_its_network(vip: str, told_of: str) -> None:
     if told_of:
         what = f"{told_of}, and no host sends packets there; write an address between the two"
         assert found == [f"keepalived.conf:8:9: warning: vrrp_instance[VI_1].virtual_ipaddress[1]: {what}"]
+
+
+@pytest.mark.parametrize("nopreempt", [True, False])
+@pytest.mark.parametrize(
+    "line, weight",
+    [("chk", -30), ("chk weight 5", 5), ("chk weight -5 reverse", -5), ("chk weight 0", 0), ("plain", 0)],
+)
+def test_a_weight_that_moves_nothing(nopreempt: bool, line: str, weight: int) -> None:
+    scripts = "vrrp_script chk {\n script /bin/true\n weight -30\n}\nvrrp_script plain {\n script /bin/true\n}\n"
+    tracked = f"track_script {{\n {line}\n }}\n{'nopreempt' if nopreempt else 'accept'}\n"
+    text = GOOD.replace("state MASTER\n", f"state BACKUP\n{tracked}", 1)
+    found = [one for one in told(scripts + text) if "moves nothing" in one]
+    assert len(found) == (1 if nopreempt and weight else 0)
+    if found:
+        assert f"so weight {weight} of chk has no effect; take the weight away" in found[0]

@@ -17,6 +17,7 @@ from .schema_lvs import CHECKS, REAL_SERVER
 from .validate import label
 
 _MOST_SHOWN = 3
+_WEIGHTED = {"track_script": "vrrp_script", "track_process": "vrrp_track_process", "track_file": "track_file"}
 _LONGEST_WITH_BROADCAST = 30  # prefix length; RFC 3021 for 31
 
 
@@ -27,6 +28,7 @@ def problems(director: Director) -> list[Problem]:
         found += _owner(director, instance)
         found += _prefixes(director, instance)
         found += _ends(director, instance)
+        found += _unmoved(director, instance)
     for where, server in director.servers():
         found += _delay(director, server, where)
         found += _persistence(director, server, where)
@@ -39,6 +41,27 @@ def _owner(director: Director, instance: t.Mapping[str, t.Any]) -> list[Problem]
         return []
     what = "it has no priority, so keepalived takes 255, which no failed check ever lowers"
     return [director.problem(director.path(instance, "state"), what, "write a priority from 1 to 254", WARNING)]
+
+
+def _unmoved(director: Director, instance: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Weights where the others leave a lower master alone; keepalived.conf(5), ``nopreempt``."""
+    if not model.is_on(instance.get("nopreempt")):
+        return []
+    defaults = {
+        word: {str(one.get("name")): str(one.get("weight", 0)) for one in director.configuration[blocks_of]}
+        for word, blocks_of in _WEIGHTED.items()
+    }
+    found: list[Problem] = []
+    for word in ("track_interface", *_WEIGHTED):
+        for number, line in enumerate(model.lines(instance.get(word))):
+            said = line[2] if line[1:2] == ["weight"] else defaults.get(word, {}).get(line[0], "0")
+            weight = model.whole(said.split()[0])
+            if weight:
+                what = f"with nopreempt a lower priority moves nothing, so weight {weight} of {line[0]} has no effect"
+                advice = "take the weight away, so that a failure is a fault, or remove nopreempt"
+                where = f"{director.path(instance, word)}[{number}]"
+                found.append(director.problem(where, what, advice, WARNING))
+    return found
 
 
 def _ends(director: Director, instance: t.Mapping[str, t.Any]) -> list[Problem]:

@@ -224,8 +224,8 @@ def _gaps(holders: t.Sequence[Holder]) -> list[Problem]:
         return []
     director, master = ranked[0]
     first, second = (model.priority(instance) for _director, instance in ranked[:2])
-    if first == second:
-        return []
+    if first == second or any(model.is_on(instance.get("nopreempt")) for _director, instance in ranked):
+        return []  # equal priorities, and weights that move nothing, are told by themselves
     scripts = {str(one.get("name")): one for one in director.configuration["vrrp_script"]}
     found: list[Problem] = []
     for line in model.lines(master.get("track_script")):
