@@ -1,6 +1,6 @@
 # Copyright: the linuxha.lvs developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks for vrrp_script: is the service of this host fit to have the VIP?
+"""Checks for vrrp_script: whether the local service can serve the VIP.
 
 Exit status 0 for yes; 1 for no, with the reason as its only line of output; 2 for a wrong command line. For either
 engine, on any Python from 3.9 on; only mysql needs a program, the client of the database.
@@ -31,7 +31,7 @@ Check = Callable[[argparse.Namespace], str]
 
 
 def port(asked: argparse.Namespace) -> str:
-    """Somebody takes connections."""
+    """The port accepts TCP connections."""
     try:
         socket.create_connection((asked.host, asked.port), asked.timeout).close()
     except OSError as error:
@@ -40,7 +40,7 @@ def port(asked: argparse.Namespace) -> str:
 
 
 def process(asked: argparse.Namespace) -> str:
-    """A process of this name runs, one that is dead and not yet collected apart."""
+    """A process with this name runs; zombies do not count."""
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{number}/stat", encoding="utf-8", errors="replace") as file:
@@ -53,7 +53,7 @@ def process(asked: argparse.Namespace) -> str:
 
 
 def url(asked: argparse.Namespace) -> str:
-    """A page has a good status, and a text in it."""
+    """The page has an expected status and, with --contains, a text."""
     status, page, why = fetch(asked)
     if why:
         return why
@@ -66,7 +66,7 @@ def url(asked: argparse.Namespace) -> str:
 
 
 def haproxy(asked: argparse.Namespace) -> str:
-    """HAProxy has a server that is up behind the backend; its page of statistics says so (HAProxy, 9.1, CSV format)."""
+    """A server of the backend is UP on HAProxy's statistics page (HAProxy Management Guide, 9.1, CSV format)."""
     asked.url = asked.url.partition(";")[0] + ";csv"
     status, page, why = fetch(asked)
     if why or status != 200:
@@ -79,7 +79,7 @@ def haproxy(asked: argparse.Namespace) -> str:
 
 
 def mysql(asked: argparse.Namespace) -> str:
-    """The database answers a query; with --replica also: it replicates, and is not too late."""
+    """MariaDB answers a query; with --replica, replication runs and its delay is bounded."""
     question = "SHOW ALL SLAVES STATUS\\G" if asked.replica is not None else asked.query
     # the client's own files of options first, among them the password
     files = [f"--defaults-extra-file={asked.defaults_file}"] if asked.defaults_file else []
@@ -100,7 +100,7 @@ def mysql(asked: argparse.Namespace) -> str:
 
 
 def replica(said: str, most: int) -> str:
-    """What is wrong with the replication that MariaDB tells of, most seconds late."""
+    """Return the fault in MariaDB's replication status, "" for none; ``most`` is the highest delay in seconds."""
     words = dict(line.strip().partition(": ")[::2] for line in said.splitlines() if ": " in line)
     for thread in ("Slave_IO_Running", "Slave_SQL_Running"):
         if words.get(thread) != "Yes":
@@ -113,7 +113,7 @@ def replica(said: str, most: int) -> str:
 
 
 def fetch(asked: argparse.Namespace) -> tuple[int, str, str]:
-    """Status and text of a page, and why there is none."""
+    """Return status and text of a page, and the error, "" for none."""
     request = urllib.request.Request(asked.url, headers={"Host": asked.host_header} if asked.host_header else {})
     # this host is asked, not a proxy; any certificate will do, as for SSL_GET
     handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({}), NoRedirect()]
@@ -131,14 +131,14 @@ def fetch(asked: argparse.Namespace) -> tuple[int, str, str]:
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """What a page says is what it says; another page is not asked."""
+    """Does not follow redirects."""
 
     def redirect_request(self, *_args: object, **_words: object) -> None:
-        """No."""
+        """Return no request to follow."""
 
 
 def reason(error: Exception) -> str:
-    """An error in few words."""
+    """Return a short text for an exception."""
     inner = getattr(error, "reason", None)
     if isinstance(inner, Exception):
         return reason(inner)
@@ -148,12 +148,12 @@ def reason(error: Exception) -> str:
 
 
 def restarted(unit: str, pause: float) -> str:
-    """Restart a unit of systemd, unless that was done a short while ago; why it was not, or ""."""
+    """Restart a systemd unit, at most once in ``pause`` seconds; return why it was not restarted, or ""."""
     os.makedirs(STATE, mode=0o755, exist_ok=True)
     with open(os.path.join(STATE, urllib.parse.quote(unit, safe="")), "a+", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        # the clock that nobody sets
+        # not affected by changes of the system clock
         last, now = file.read().strip(), time.clock_gettime(time.CLOCK_BOOTTIME)
         if last and now - float(last) < pause:
             return f"{unit} was restarted {now - float(last):.0f} s ago"
@@ -164,7 +164,7 @@ def restarted(unit: str, pause: float) -> str:
 
 
 def judged(check: Check, asked: argparse.Namespace) -> str:
-    """What is wrong, after a restart where that is asked for; "" for nothing."""
+    """Check, and on failure restart the unit and check again; return the fault, "" for none."""
     why = check(asked)
     if not why or not asked.restart:
         return why
@@ -212,7 +212,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Check; the exit status."""
+    """Run the check and return the exit status."""
     asked = parser().parse_args(words)
     why = judged(CHECKS[asked.check], asked)
     if why:
