@@ -75,7 +75,7 @@ $(LAB_VERBS:%=lab-%): lab-%: $(COLLECTION)
 
 ##@ Tests
 GATE := $(TEST) python scripts/gate.py
-.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit unit-host integration measured long bench core-2.18 sanity-core-2.18 core-newest sanity-core-newest
+.PHONY: test test-all test-fast machine lint docs-lint docs sanity importer molecule unit unit-fast unit-host integration measured long bench core-2.18 sanity-core-2.18 core-newest sanity-core-newest
 test: $(COLLECTION) ## all that CI runs; ends with a table of its parts, the slowest tests, pytest's closing lines
 	@$(GATE) test
 
@@ -127,6 +127,9 @@ $(SCENARIOS:%=molecule-%): $(COLLECTION)
 
 unit: $(COLLECTION) ## unit tests: no root, no kernel, no packages of the lab; on all cores
 	@$(FAST) python -m pytest -n auto -m "not host and not long" tests/unit $(ARGS)
+
+unit-fast: $(COLLECTION) ## those of test-fast: without the ones of many thousand inputs
+	@$(FAST) python -m pytest -n auto -m "not host and not long and not exhaustive" tests/unit $(ARGS)
 
 core-2.18: $(COLLECTION) ## the unit tests that load Ansible, on the oldest ansible-core that is supported
 	$(PHASE) $@ scripts/run core-2.18 python -m pytest -n 2 -m "not host and not long" \

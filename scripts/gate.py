@@ -62,7 +62,7 @@ TEST = (
 )  # fmt: skip
 
 SETS: dict[str, tuple[Part, ...]] = {
-    "fast": (replace(UNIT, lane=BESIDE), *LINT),
+    "fast": (Part("unit-fast", BESIDE, pytest=True), *LINT),
     "test": TEST,
     "all": (
         *TEST, Part("sanity-core-2.18", LAST), Part("core-newest", LAST, pytest=True), Part("sanity-core-newest", LAST),

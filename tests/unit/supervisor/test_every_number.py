@@ -28,6 +28,8 @@ from _lvs_agent.vrrp.transmit import Transmitter
 from tests.unit.supervisor import test_every_word as vrrp
 from tests.unit.supervisor import test_every_word_of_lvs as lvs
 
+pytestmark = pytest.mark.exhaustive
+
 #: Where kernel and C types end, and what Python alone takes for a number.
 NUMBERS = (
     *("-1", "0", "1", "2", "254", "255", "256", "257", "65534", "65535", "65536", "2147483647", "2147483648"),
