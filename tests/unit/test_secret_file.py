@@ -32,8 +32,8 @@ def test_the_first_line(tmp_path: Path, content: bytes, password: str, mode: int
 @pytest.mark.parametrize(
     "content, mode, what",
     [
-        (b"s3cret", 0o644, "its mode is 0644: all users may read it; chmod o= it"),
-        (b"s3cret", 0o602, "its mode is 0602: all users may read it; chmod o= it"),
+        (b"s3cret", 0o644, "its mode is 0644: all users may read or write it; chmod o= it"),
+        (b"s3cret", 0o602, "its mode is 0602: all users may read or write it; chmod o= it"),
         (b"", 0o600, "its first line is empty"),
         (b"\nsecond", 0o600, "its first line is empty"),
         (b"x" * 1025, 0o600, "its first line has more than 1024 bytes"),

@@ -33,7 +33,7 @@ def read(path: str) -> str:
         if not stat.S_ISREG(mode):
             raise BadSecret("it is no regular file")
         if mode & _OTHERS:
-            raise BadSecret(f"its mode is {stat.S_IMODE(mode):04o}: all users may read it", "chmod o= it")
+            raise BadSecret(f"its mode is {stat.S_IMODE(mode):04o}: all users may read or write it", "chmod o= it")
         data = os.read(descriptor, _MOST + 1)
     except OSError as error:
         raise BadSecret(f"it cannot be read: {error.strerror}") from error

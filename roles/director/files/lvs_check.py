@@ -168,7 +168,10 @@ def judged(check: Check, asked: argparse.Namespace) -> str:
     why = check(asked)
     if not why or not asked.restart:
         return why
-    not_done = restarted(asked.restart, asked.restart_pause)
+    try:
+        not_done = restarted(asked.restart, asked.restart_pause)
+    except OSError as error:
+        not_done = f"{asked.restart} was not restarted: {reason(error)}; run the script as root"
     if not_done:
         return f"{why}; {not_done}"
     time.sleep(asked.restart_wait)
@@ -177,6 +180,14 @@ def judged(check: Check, asked: argparse.Namespace) -> str:
 
 
 CHECKS: Mapping[str, Check] = {"port": port, "process": process, "url": url, "haproxy": haproxy, "mysql": mysql}
+
+
+def codes(text: str) -> str:
+    """Status codes on the command line: CODE or FIRST-LAST."""
+    low, dash, high = text.partition("-")
+    if not (low.isdecimal() and (high.isdecimal() or not dash)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a status code or a range such as 200-299")
+    return text
 
 
 def parser() -> argparse.ArgumentParser:
@@ -199,7 +210,7 @@ def parser() -> argparse.ArgumentParser:
     one = kinds.add_parser("process", parents=[common], help=process.__doc__)
     one.add_argument("name", metavar="NAME")
     one = kinds.add_parser("url", parents=[common, page], help=url.__doc__)
-    one.add_argument("--status", default="200-299", metavar="CODES", help="as in 200-299 (default) or 204")
+    one.add_argument("--status", type=codes, default="200-299", metavar="CODES", help="as in 200-299 (default) or 204")
     one.add_argument("--contains", metavar="TEXT")
     one = kinds.add_parser("haproxy", parents=[common, page], help=haproxy.__doc__)
     one.add_argument("--backend", required=True, metavar="NAME")

@@ -114,7 +114,7 @@ def test_a_password_that_all_may_read_is_not_sent(
     password_file.chmod(0o644)
     server = serve("starttls")
     result = sent(monkeypatch, server, "starttls", user="lvs", password_file=str(password_file))
-    assert "its mode is 0644: all users may read it" in result.how
+    assert "its mode is 0644: all users may read or write it" in result.how
     assert server.ended() == []
 
 

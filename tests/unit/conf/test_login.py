@@ -173,3 +173,11 @@ def test_the_roles_files(files: object, expected: list[str]) -> None:
     for one, part in zip(found, expected):
         assert part in one
     assert "s3cret" not in " ".join(found)
+
+
+def test_a_script_file_has_an_absolute_path() -> None:
+    variables = {"ansible_host": "192.0.2.1", "director_script_files": {"announce": "", "/etc/keepalived/good": ""}}
+    (found,) = [str(one) for one in site_problems({"a": variables}, {}) if "script_files" in one.where]
+    assert found == (
+        "director_script_files[announce] (a): it is no absolute path of a file; write /etc/keepalived/NAME"
+    )

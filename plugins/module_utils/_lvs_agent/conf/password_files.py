@@ -1,7 +1,7 @@
 # Copyright: the linuxha.lvs developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role's variable ``director_password_files``: path -> password. No message has a password in it."""
+"""Files that the role installs, by path: passwords and scripts. No message contains a password."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from .merge import blocks, fields
 from .problem import WARNING, Problem
 
 VARIABLE = "director_password_files"
+SCRIPTS = "director_script_files"
 _MOST = 1024  # bytes, as secret_file.read takes
 
 
 def problems(director: Director, variables: t.Mapping[str, t.Any]) -> list[Problem]:
     """What is wrong with the files that the role is to write on one director."""
     found: list[Problem] = []
+    for path in fields(variables.get(SCRIPTS)):
+        if not str(path).startswith("/") or str(path).endswith("/"):
+            where = f"{SCRIPTS}[{path}]"
+            found.append(director.problem(where, "it is no absolute path of a file", "write /etc/keepalived/NAME"))
     named = set(_named(director))
     for path, password in fields(variables.get(VARIABLE)).items():
         where = f"{VARIABLE}[{path}]"
