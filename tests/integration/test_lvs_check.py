@@ -186,7 +186,8 @@ def test_haproxy(haproxy: str) -> None:
 
 
 def test_wrong_words() -> None:
-    for words in ((), ("port", "127.0.0.1"), ("port", "h", "x"), ("url",), ("haproxy", "http://x/"), ("url", "http://x/", "--status", "ok")):
+    status = ("url", "http://x/", "--status", "ok")
+    for words in ((), ("port", "127.0.0.1"), ("port", "h", "x"), ("url",), ("haproxy", "http://x/"), ("x",), status):
         assert check(*words)[0] == 2
 
 
